@@ -1,0 +1,1 @@
+"""What happens in a lab, told in steps: one module a scenario, and the machinery that runs them."""
