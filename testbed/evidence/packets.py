@@ -1,0 +1,165 @@
+"""The packets of a run, in time order: :class:`PacketLog` follows all capture files while they grow.
+
+It does not start captures (``capture.py``), dissect (``dissect.py``), judge Mobile IP messages (``mobile_ip.py``) or
+follow one packet from node to node (``trace.py``).
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from ipaddress import IPv4Address, IPv4Network
+
+from testbed.errors import LabError
+from testbed.evidence.dissect import TcpHeader, UdpHeader
+from testbed.evidence.packet import CaptureFile, Direction, Packet, clock
+from testbed.evidence.pcap import PcapTail
+
+__all__ = ["AddressFilter", "CaptureFile", "Direction", "Packet", "PacketLog", "clock"]
+
+AddressFilter = IPv4Address | IPv4Network
+
+
+class _Follower:
+    """Turns the records of one capture file into packets."""
+
+    def __init__(self, source: CaptureFile) -> None:
+        self.source = source
+        self._tail = PcapTail(source.path)
+        self._count = 0
+
+    def read(self) -> list[Packet]:
+        records = self._tail.read()
+        if not records:
+            return []
+        source, linktype, first = self.source, self._tail.linktype, self._count + 1
+        assert linktype is not None, "the file header comes before the first record"
+        self._count += len(records)
+        return [
+            Packet(source, number, time_ns, wire_length, frame, linktype)
+            for number, (time_ns, wire_length, frame) in enumerate(records, first)
+        ]
+
+
+class PacketLog:
+    """All packets that the captures have seen, in time order.
+
+    ``files`` is read again at every :meth:`refresh`, so that a capture may be added to it while the log is in use.
+    """
+
+    def __init__(self, files: Sequence[CaptureFile] = ()) -> None:
+        self._files = files
+        self._followers: dict[str, _Follower] = {}
+        self._packets: list[Packet] = []
+
+    @property
+    def files(self) -> Sequence[CaptureFile]:
+        return self._files
+
+    @property
+    def packets(self) -> Sequence[Packet]:
+        """What was read so far, in time order; call :meth:`refresh` for news."""
+        return self._packets
+
+    def __len__(self) -> int:
+        return len(self._packets)
+
+    def __iter__(self) -> Iterator[Packet]:
+        return iter(self._packets)
+
+    def refresh(self) -> int:
+        """Read what the captures have written since; returns the number of new packets.
+
+        :raises LabError: a file is not a pcap file or is damaged.
+        """
+        news: list[Packet] = []
+        for source in list(self._files):
+            follower = self._followers.get(source.name)
+            if follower is None:
+                follower = self._followers[source.name] = _Follower(source)
+            elif follower.source.path != source.path:
+                raise LabError(f"{source.name} is captured twice: {follower.source.path} and {source.path}")
+            news += follower.read()
+        if not news:
+            return 0
+        news.sort(key=_time_ns)
+        late = bool(self._packets) and news[0].time_ns < self._packets[-1].time_ns
+        self._packets += news
+        if late:
+            self._packets.sort(key=_time_ns)  # stable, and fast where nearly all is in order
+        return len(news)
+
+    def between(self, since_ns: int | None = None, until_ns: int | None = None) -> Sequence[Packet]:
+        """The packets of ``[since_ns, until_ns)`` in time order; None leaves that end open."""
+        start = 0 if since_ns is None else bisect_left(self._packets, since_ns, key=_time_ns)
+        end = len(self._packets) if until_ns is None else bisect_left(self._packets, until_ns, key=_time_ns)
+        return self._packets[start:end]
+
+    def select(
+        self,
+        *,
+        node: str | None = None,
+        interface: str | None = None,
+        direction: Direction | str | None = None,
+        since_ns: int | None = None,
+        until_ns: int | None = None,
+        source: AddressFilter | None = None,
+        destination: AddressFilter | None = None,
+        outer_source: AddressFilter | None = None,
+        outer_destination: AddressFilter | None = None,
+        protocol: int | None = None,
+        port: int | None = None,
+        encapsulated: bool | None = None,
+        overheard: bool | None = False,
+        where: Callable[[Packet], object] | None = None,
+    ) -> list[Packet]:
+        """The packets for which all that is given holds, in time order.
+
+        ``source``, ``destination``, ``protocol`` and ``port`` (of either side) are those of the innermost IPv4 header;
+        an address or a network may be given. Frames that a node merely overheard are left out unless ``overheard`` is
+        None (both) or True (only those).
+        """
+        chosen: Iterable[Packet] = self.between(since_ns, until_ns)
+        if node is not None:
+            chosen = (p for p in chosen if p.node == node)
+        if interface is not None:
+            chosen = (p for p in chosen if p.interface == interface)
+        if direction is not None:
+            chosen = (p for p in chosen if p.direction == direction)
+        if overheard is not None:
+            chosen = (p for p in chosen if p.overheard is overheard)
+        if encapsulated is not None:
+            chosen = (p for p in chosen if (len(p.headers) > 1) is encapsulated)
+        for address, index, field in (
+            (source, -1, 0),
+            (destination, -1, 1),
+            (outer_source, 0, 0),
+            (outer_destination, 0, 1),
+        ):
+            if address is not None:
+                chosen = _with_address(chosen, address, index, field)
+        if protocol is not None:
+            chosen = (p for p in chosen if p.headers and p.headers[-1].protocol == protocol)
+        if port is not None:
+            chosen = (p for p in chosen if _uses_port(p, port))
+        if where is not None:
+            chosen = (p for p in chosen if where(p))
+        return list(chosen)
+
+
+def _time_ns(packet: Packet) -> int:
+    return packet.time_ns
+
+
+def _with_address(packets: Iterable[Packet], address: AddressFilter, index: int, field: int) -> Iterable[Packet]:
+    if isinstance(address, IPv4Network):
+        return (p for p in packets if p.headers and p.headers[index][field] in address)
+    return (p for p in packets if p.headers and p.headers[index][field] == address)
+
+
+def _uses_port(packet: Packet, port: int) -> bool:
+    transport = packet.transport
+    return isinstance(transport, UdpHeader | TcpHeader) and port in (
+        transport.source_port,
+        transport.destination_port,
+    )
