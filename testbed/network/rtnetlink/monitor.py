@@ -1,0 +1,64 @@
+"""News of links: which device came up, went down or disappeared, as the kernel tells it."""
+
+from __future__ import annotations
+
+import errno
+from dataclasses import dataclass
+
+from testbed.network.rtnetlink import links
+from testbed.network.rtnetlink.connection import RouteNetlink, open_socket
+from testbed.network.rtnetlink.message import answers
+
+_RTMGRP_LINK = 1
+_RECEIVE_BYTES = 1 << 16
+
+
+@dataclass(frozen=True)
+class LinkChange:
+    """The state of one device after a change; ``up``: administratively up and with carrier."""
+
+    index: int
+    name: str
+    up: bool
+    removed: bool = False
+
+
+class LinkMonitor:
+    """A subscription to link news; wait for `fileno` to become readable, then `read`."""
+
+    def __init__(self, namespace_fd: int | None = None) -> None:
+        self._socket = open_socket(groups=_RTMGRP_LINK, namespace_fd=namespace_fd)
+        self._socket.setblocking(False)
+        # Opened now: after an overflow this thread may be in another namespace.
+        self._kernel = RouteNetlink(namespace_fd)
+
+    def fileno(self) -> int:
+        """The descriptor to wait on."""
+        return self._socket.fileno()
+
+    def close(self) -> None:
+        """End the subscription."""
+        self._socket.close()
+        self._kernel.close()
+
+    def read(self) -> list[LinkChange]:
+        """All news so far, in order, without waiting.
+
+        News may repeat a state. When more came than the kernel could keep, the present state of every device is given
+        instead, so that nobody goes on believing something stale (removals are then not told).
+        """
+        changes: list[LinkChange] = []
+        while True:
+            try:
+                datagram = self._socket.recv(_RECEIVE_BYTES)
+            except BlockingIOError:
+                return changes
+            except OSError as failure:
+                if failure.errno != errno.ENOBUFS:
+                    raise
+                changes = [LinkChange(link.index, link.name, link.up) for link in self._kernel.links()]
+                continue
+            for answer in answers(datagram):
+                link = links.decode_link(answer.body)
+                removed = answer.type == links.RTM_DELLINK
+                changes.append(LinkChange(link.index, link.name, link.up and not removed, removed))
