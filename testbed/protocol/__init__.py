@@ -2,6 +2,6 @@
 
 One module a concern: ``discovery`` (ICMP 9 and 10), ``registration`` (UDP 434), ``extensions`` and
 ``extension_table`` (what may follow a message), ``authentication``, ``identification`` (replay protection),
-``reply_codes``, and ``packets`` (Ethernet, ARP, IPv4, UDP below all of them). What an agent does with a message is
+``reply_codes``, and ``packets`` (Ethernet, ARP, IPv4 and UDP below all of them). What an agent does with a message is
 decided in ``testbed.agents``.
 """

@@ -85,7 +85,7 @@ class Identifier:
         return self._latest
 
     def next(self, clock_s: float) -> int:
-        """The Identification of a new request at Unix time ``clock_s``, greater than all since the last resynchronising.
+        """The Identification of a new request at Unix time ``clock_s``; greater than all since the last going back.
 
         Bits that the clock does not have are random, as RFC 5944 5.7.1 advises.
         """
