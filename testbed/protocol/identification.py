@@ -63,10 +63,10 @@ class TimestampReplayProtection:
             return IdentificationVerdict.REPLAYED
         return IdentificationVerdict.OK
 
-    @staticmethod
-    def rejection_identification(request_identification: int, clock_s: float) -> int:
-        """What a reply with code 133 carries: the own clock's seconds, and the low half of the request."""
-        return ntp_timestamp(clock_s) & ~_LOW_HALF | request_identification & _LOW_HALF
+
+def rejection_identification(request_identification: int, clock_s: float) -> int:
+    """What a home agent's reply with code 133 carries: its own seconds, and the low half of the request (rule H3)."""
+    return ntp_timestamp(clock_s) & ~_LOW_HALF | request_identification & _LOW_HALF
 
 
 class Identifier:
