@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from testbed.evidence.trace import Path
+
 Walk = Callable[[str, str], tuple[str, ...]]  # the nodes from one to another along the routes, ends included
 
 
@@ -34,20 +36,13 @@ class Situation:
 
 @dataclass(frozen=True)
 class Way:
-    """The nodes that a packet passes, hop by hop in a tunnel or not, and why it ends early if it does.
+    """The path that a packet takes, and why it ends early if it does."""
 
-    ``tunnelled[i]`` tells of the hop from ``nodes[i]`` to ``nodes[i + 1]``.
-    """
-
-    nodes: tuple[str, ...]
-    tunnelled: tuple[bool, ...]
+    path: Path
     lost_because: str | None = None
 
     def __str__(self) -> str:
-        text = self.nodes[0]
-        for node, in_tunnel in zip(self.nodes[1:], self.tunnelled, strict=True):
-            text += f" {'⇒' if in_tunnel else '→'} {node}"
-        return text
+        return str(self.path)
 
     @property
     def arrives(self) -> bool:
@@ -55,7 +50,7 @@ class Way:
 
 
 def _plain(nodes: tuple[str, ...], lost_because: str | None = None) -> Way:
-    return Way(nodes, (False,) * (len(nodes) - 1), lost_because)
+    return Way(Path(nodes, (False,) * (len(nodes) - 1)), lost_because)
 
 
 def _joined(*legs: tuple[tuple[str, ...], bool]) -> Way:
@@ -65,7 +60,7 @@ def _joined(*legs: tuple[tuple[str, ...], bool]) -> Way:
     for leg, in_tunnel in legs:
         nodes += leg[1:]
         tunnelled += (in_tunnel,) * (len(leg) - 1)
-    return Way(nodes, tunnelled)
+    return Way(Path(nodes, tunnelled))
 
 
 def downlink(situation: Situation, sender: str, walk: Walk) -> Way:
