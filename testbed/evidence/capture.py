@@ -17,14 +17,13 @@ import struct
 import subprocess
 import time
 from collections.abc import Iterable, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol
 
 from testbed.errors import DeadlinePassed, LabError
 from testbed.evidence.packet import CaptureFile
+from testbed.evidence.place import Place
 from testbed.network.programs import require
 from testbed.network.waiting import scaled, wait_until
 
@@ -38,15 +37,6 @@ BUFFER_KIB = 4096
 _SIOCGIFHWADDR = 0x8927
 _ARPHRD_ETHER = 1
 _STATISTICS = re.compile(r"(\d+) packets? (captured|received by filter|dropped by kernel|dropped by interface)")
-
-
-class Place(Protocol):
-    """What a capture needs of a node: a :class:`testbed.network.netns.Namespace` has it."""
-
-    @property
-    def name(self) -> str: ...
-    def popen(self, argv: Sequence[str], **options: Any) -> subprocess.Popen[Any]: ...
-    def entered(self) -> AbstractContextManager[None]: ...
 
 
 @dataclass(frozen=True)
