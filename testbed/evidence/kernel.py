@@ -1,4 +1,4 @@
-"""Looks into the kernel of a node: :func:`read_kernel`, and :func:`read_nft_counters` for its packet filters.
+"""Looks into the kernel of a node: :func:`take_snapshot`, and :func:`read_nft_counters` for its packet filters.
 
 Checks read this instead of believing an agent. What was seen is plain data (``kernel_state.py``); how it is asked for
 is told in ``netlink_dump.py``. The numbers are those of include/uapi/linux/{rtnetlink,if_link,neighbour,fib_rules}.h.
@@ -52,7 +52,7 @@ __all__ = [
     "Route",
     "Rule",
     "diff",
-    "read_kernel",
+    "take_snapshot",
     "read_nft_counters",
 ]
 
@@ -88,7 +88,7 @@ _NEIGHBOUR_STATES = {
 }
 
 
-def read_kernel(place: Place) -> KernelSnapshot:
+def take_snapshot(place: Place) -> KernelSnapshot:
     """Everything that the kernel of a node holds now; takes less than a millisecond.
 
     :raises KernelRefused: the kernel will not answer.

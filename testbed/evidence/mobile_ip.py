@@ -52,9 +52,7 @@ def registrations(packets: Iterable[Packet]) -> list[SeenRegistration]:
 
     Fragments after the first and messages that are too short even for their fixed part are left out.
     """
-    carriers = [
-        packet for packet in packets if _uses_registration_port(packet) and packet.payload[:1] in (b"\1", b"\3")
-    ]
+    carriers = [packet for packet in packets if _may_carry_registration(packet)]
     if not carriers:
         return []
     from testbed.evidence import mobile_ip_reader as reader

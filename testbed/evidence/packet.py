@@ -1,6 +1,6 @@
 """One packet as one capture saw it: node, interface, direction, number, time and headers.
 
-Reads no files: that is ``packets.py``. Headers are dissected when they are first asked for.
+Reads no files: that is ``packets.py``. A frame is dissected when one of its headers is first asked for.
 """
 
 from __future__ import annotations

@@ -18,6 +18,7 @@ from testbed.evidence.pcap import PcapTail
 __all__ = ["AddressFilter", "CaptureFile", "Direction", "Packet", "PacketLog", "clock"]
 
 AddressFilter = IPv4Address | IPv4Network
+_Flow = tuple[IPv4Address, IPv4Address]  # source and destination of the innermost IPv4 header
 
 
 class _Follower:
@@ -51,6 +52,7 @@ class PacketLog:
         self._files = files
         self._followers: dict[str, _Follower] = {}
         self._packets: list[Packet] = []
+        self._flows: dict[_Flow, list[Packet]] = {}
 
     @property
     def files(self) -> Sequence[CaptureFile]:
@@ -83,17 +85,19 @@ class PacketLog:
         if not news:
             return 0
         news.sort(key=_time_ns)
-        late = bool(self._packets) and news[0].time_ns < self._packets[-1].time_ns
-        self._packets += news
-        if late:
-            self._packets.sort(key=_time_ns)  # stable, and fast where nearly all is in order
+        _append_in_order(self._packets, news)
+        flows: dict[_Flow, list[Packet]] = {}
+        for packet in news:
+            inner = packet.inner
+            if inner is not None:
+                flows.setdefault((inner.source, inner.destination), []).append(packet)
+        for flow, packets in flows.items():
+            _append_in_order(self._flows.setdefault(flow, []), packets)
         return len(news)
 
     def between(self, since_ns: int | None = None, until_ns: int | None = None) -> Sequence[Packet]:
         """The packets of ``[since_ns, until_ns)`` in time order; None leaves that end open."""
-        start = 0 if since_ns is None else bisect_left(self._packets, since_ns, key=_time_ns)
-        end = len(self._packets) if until_ns is None else bisect_left(self._packets, until_ns, key=_time_ns)
-        return self._packets[start:end]
+        return _between(self._packets, since_ns, until_ns)
 
     def select(
         self,
@@ -119,7 +123,12 @@ class PacketLog:
         an address or a network may be given. Frames that a node merely overheard are left out unless ``overheard`` is
         None (both) or True (only those).
         """
-        chosen: Iterable[Packet] = self.between(since_ns, until_ns)
+        candidates: Sequence[Packet] = self._packets
+        if isinstance(source, IPv4Address) and isinstance(destination, IPv4Address):
+            # Checks ask for one flow again and again while they wait: they need not go through everything each time.
+            candidates = self._flows.get((source, destination), [])
+            source = destination = None
+        chosen: Iterable[Packet] = _between(candidates, since_ns, until_ns)
         if node is not None:
             chosen = (p for p in chosen if p.node == node)
         if interface is not None:
@@ -149,6 +158,19 @@ class PacketLog:
 
 def _time_ns(packet: Packet) -> int:
     return packet.time_ns
+
+
+def _between(packets: Sequence[Packet], since_ns: int | None, until_ns: int | None) -> Sequence[Packet]:
+    start = 0 if since_ns is None else bisect_left(packets, since_ns, key=_time_ns)
+    end = len(packets) if until_ns is None else bisect_left(packets, until_ns, key=_time_ns)
+    return packets[start:end]
+
+
+def _append_in_order(packets: list[Packet], news: list[Packet]) -> None:
+    late = bool(packets) and news[0].time_ns < packets[-1].time_ns
+    packets += news
+    if late:
+        packets.sort(key=_time_ns)  # stable, and fast where nearly all is in order
 
 
 def _with_address(packets: Iterable[Packet], address: AddressFilter, index: int, field: int) -> Iterable[Packet]:

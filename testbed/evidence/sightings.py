@@ -14,7 +14,7 @@ from collections.abc import Hashable, Iterator, Sequence
 from testbed.evidence.dissect import PROTOCOL_TCP, PROTOCOL_UDP
 from testbed.evidence.packets import Direction, Packet
 
-LONGEST_FLIGHT_NS = 5_000_000_000  # sightings that lie further apart are of different copies
+LONGEST_FLIGHT_NS = 3_000_000_000  # sightings that lie further apart are of different copies
 
 # Bytes behind the innermost IP header that tell packets apart: past every header and the traffic programs' own, and
 # within the first of the fragments that a tunnel may have cut the packet into.
