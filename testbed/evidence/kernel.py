@@ -52,8 +52,8 @@ __all__ = [
     "Route",
     "Rule",
     "diff",
-    "take_snapshot",
     "read_nft_counters",
+    "take_snapshot",
 ]
 
 _IFF_UP, _IFF_NOARP = 0x1, 0x80
