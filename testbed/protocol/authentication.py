@@ -11,22 +11,39 @@ import hashlib
 import hmac
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TypeVar
+from typing import Protocol, Self, TypeVar
 
 from testbed.errors import AuthenticationError, EncodeError
 from testbed.protocol.extensions import (
     AuthenticationExtension,
     AuthenticationKind,
+    Extension,
     authentication_header,
     encode_extensions,
 )
 from testbed.protocol.fields import UINT32_MAX
-from testbed.protocol.registration import RegistrationReply, RegistrationRequest
 
 LAST_RESERVED_SPI = 255  # RFC 5944 3.5.1: 0..255 are reserved
 MD5_LENGTH = 16
 
-Message = TypeVar("Message", RegistrationRequest, RegistrationReply)
+
+class AuthenticatedMessage(Protocol):
+    """What a message must offer to be signed and verified: a fixed part, and extensions behind it."""
+
+    @property
+    def extensions(self) -> tuple[Extension, ...]: ...
+
+    def encode_fixed(self) -> bytes:
+        """What stands before the extensions."""
+
+    def encode(self) -> bytes:
+        """The whole UDP payload."""
+
+    def with_extensions(self, extensions: tuple[Extension, ...]) -> Self:
+        """The same message with other extensions."""
+
+
+Message = TypeVar("Message", bound=AuthenticatedMessage)
 
 
 class Algorithm(Enum):
@@ -62,7 +79,7 @@ def compute_authenticator(algorithm: Algorithm, key: bytes, protected: bytes) ->
 
 
 def authentication_extensions(
-    message: RegistrationRequest | RegistrationReply, kind: AuthenticationKind
+    message: AuthenticatedMessage, kind: AuthenticationKind
 ) -> tuple[AuthenticationExtension, ...]:
     """All authentication extensions of this kind in ``message``, in order; a valid message has at most one."""
     return tuple(
@@ -82,9 +99,7 @@ def sign(message: Message, kind: AuthenticationKind, association: SecurityAssoci
     return message.with_extensions((*message.extensions, extension))
 
 
-def verify(
-    message: RegistrationRequest | RegistrationReply, kind: AuthenticationKind, association: SecurityAssociation
-) -> None:
+def verify(message: AuthenticatedMessage, kind: AuthenticationKind, association: SecurityAssociation) -> None:
     """Raise AuthenticationError unless exactly one extension of this kind has the association's SPI and is right."""
     position = _position(message, kind)
     extension = message.extensions[position]
@@ -116,7 +131,7 @@ def without_extensions_after(message: Message, kind: AuthenticationKind) -> Mess
     return message.with_extensions(message.extensions[: _position(message, kind) + 1])
 
 
-def _position(message: RegistrationRequest | RegistrationReply, kind: AuthenticationKind) -> int:
+def _position(message: AuthenticatedMessage, kind: AuthenticationKind) -> int:
     """Index of the one extension of this kind; AuthenticationError when there is none or more than one."""
     positions = [
         position

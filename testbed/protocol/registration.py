@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum, IntFlag
 from ipaddress import IPv4Address
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from testbed.errors import DecodeError, EncodeError
 from testbed.protocol.extension_table import REGISTRATION_EXTENSIONS
@@ -98,9 +98,9 @@ class RegistrationRequest:
         """The whole UDP payload."""
         return self.encode_fixed() + encode_extensions(self.extensions)
 
-    def with_extensions(self, extensions: tuple[Extension, ...]) -> RegistrationRequest:
+    def with_extensions(self, extensions: tuple[Extension, ...]) -> Self:
         """The same request with other extensions."""
-        return RegistrationRequest(
+        return type(self)(
             self.flags,
             self.lifetime_s,
             self.home_address,
@@ -164,9 +164,9 @@ class RegistrationReply:
         """The whole UDP payload."""
         return self.encode_fixed() + encode_extensions(self.extensions)
 
-    def with_extensions(self, extensions: tuple[Extension, ...]) -> RegistrationReply:
+    def with_extensions(self, extensions: tuple[Extension, ...]) -> Self:
         """The same reply with other extensions."""
-        return RegistrationReply(
+        return type(self)(
             self.code, self.lifetime_s, self.home_address, self.home_agent, self.identification, extensions
         )
 
