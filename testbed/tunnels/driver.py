@@ -57,6 +57,12 @@ class TunnelDriver(Protocol):
     def strangers(self) -> int:
         """Encapsulated packets to this node that belonged to no tunnel, dropped without an answer."""
 
+    def fileno(self) -> int | None:
+        """A descriptor that becomes readable when `refresh` has something to do; None: the kernel sees to it all."""
+
+    def refresh(self) -> None:
+        """Bring the MTU of every open device into line with what is now known of its path (RFC 2003 section 5.1)."""
+
     def shutdown(self) -> None:
         """Remove every device and filter of the driver. It is of no use afterwards."""
 

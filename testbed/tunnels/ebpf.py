@@ -26,6 +26,7 @@ from testbed.tunnels.devices import TunnelDevices, errno_of, only_ipip
 from testbed.tunnels.driver import TunnelCounters, TunnelDevice
 from testbed.tunnels.endpoints import TunnelEndpoints
 from testbed.tunnels.libbpf import BpfObject
+from testbed.tunnels.path_news import PathNews
 
 OBJECT_FILE = "ipip.bpf.o"
 
@@ -85,8 +86,16 @@ class EbpfDriver:
         self._tunnels_in = self._programs.map("tunnels_in", _TUNNEL.size)
         self._counts = self._programs.map("tunnel_counts", _COUNTS.size, per_cpu=True)
         self._strangers = self._programs.map("strangers", 8, per_cpu=True)
-        for index in self._devices.underlay.values():
-            self._watch(index)
+        try:
+            self._news = PathNews()
+        except PermissionError as failure:
+            raise MissingPrivilege("path MTU discovery needs CAP_NET_RAW", hint="run as root") from failure
+        try:
+            for index in self._devices.underlay.values():
+                self._watch(index)
+        except BaseException:
+            self._news.close()
+            raise
 
     def _watch(self, underlay: int) -> None:
         """Decapsulate what arrives on a device. A dead predecessor's filter is replaced without a gap."""
@@ -160,6 +169,20 @@ class EbpfDriver:
         """See `TunnelDriver.strangers`."""
         return sum(struct.unpack("=Q", value)[0] for value in self._strangers.lookup(_INDEX.pack(0)))
 
+    def fileno(self) -> int:
+        """See `TunnelDriver.fileno`."""
+        return self._news.fileno()
+
+    def refresh(self) -> None:
+        """See `TunnelDriver.refresh`."""
+        self._news.drain()
+        kernel = self._devices.kernel
+        for device, entrance in self._open.values():
+            mtu = self._devices.mtu(device.endpoints)
+            link = kernel.link(device.index)
+            if link is not None and link.mtu != mtu:
+                kernel.request(set_link(entrance, mtu=mtu), set_link(device.index, mtu=mtu))
+
     def shutdown(self) -> None:
         """See `TunnelDriver.shutdown`."""
         for device, _ in list(self._open.values()):
@@ -172,6 +195,7 @@ class EbpfDriver:
                 else detach_program(index, "ingress", priority=_PRIORITY, ethertype=ETH_P_IP)
             )
             self._devices.kernel.request(removal, ignore=gone)
+        self._news.close()
         self._programs.close()
         self._devices.release()
 

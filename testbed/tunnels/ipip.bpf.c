@@ -168,10 +168,11 @@ int encapsulate(struct __sk_buff *skb)
 
 	// Asked anew for every packet, so that changes of routes are followed. The entrance, which forwards nothing else,
 	// stands for "arrived on": rules about tun-N are for inner packets and must not catch outer ones.
+	// A packet that may be fragmented on its way need not fit the path.
 	struct bpf_fib_lookup route = {
 		.family = AF_INET,
 		.l4_protocol = IPPROTO_IPIP,
-		.tot_len = packets > 1 ? 0 : length + OUTER_LENGTH,
+		.tot_len = packets == 1 && outer.frag_off ? length + OUTER_LENGTH : 0,
 		.ifindex = tunnel->entrance,
 		.tos = outer.tos,
 		.ipv4_src = outer.saddr,

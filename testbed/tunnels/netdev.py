@@ -83,6 +83,12 @@ class NetdevDriver:
         """See `TunnelDriver.strangers`."""
         return self._link(_CATCH_ALL).rx_packets
 
+    def fileno(self) -> None:
+        """See `TunnelDriver.fileno`; ipip keeps path MTUs itself."""
+
+    def refresh(self) -> None:
+        """See `TunnelDriver.refresh`."""
+
     def _link(self, name: str) -> Link:
         link = self._devices.kernel.link(name)
         if link is None:
