@@ -17,7 +17,7 @@ from typing import Any, Protocol
 
 import testbed
 from testbed.errors import AgentDied, DeadlinePassed
-from testbed.network.waiting import wait_for
+from testbed.network.waiting import scaled, wait_for
 
 READY_TIMEOUT_S = 10.0
 STOP_TIMEOUT_S = 3.0
@@ -80,17 +80,22 @@ class AgentProcess:
         self._signal(signal.SIGCONT)
         self.paused = False
 
+    def ask_to_stop(self) -> None:
+        """Tell the agent to leave, without waiting for it; one that has ended already is left alone."""
+        if self._process is not None and self._process.poll() is None:
+            if self.paused:
+                self.resume()
+            self._process.terminate()
+
     def stop(self) -> int | None:
         """End the agent and wait for it; returns its exit status, negative for a signal, None if it never ran."""
         process = self._process
         if process is None:
             return None
         if process.poll() is None:
-            if self.paused:
-                self.resume()
-            process.terminate()
+            self.ask_to_stop()
             try:
-                process.wait(STOP_TIMEOUT_S)
+                process.wait(scaled(STOP_TIMEOUT_S))
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
