@@ -12,9 +12,8 @@ from rich.console import Console
 from testbed.reports.console import LiveConsole, PlainConsole
 from testbed.reports.result import RunResult, StepResult, Verdict
 from testbed.reports.wording import ASCII, UNICODE, Marks
-
-from .golden import assert_golden
-from .sample import START_NS, failing_check, passing_check, sample_run, tell
+from tests.reports.golden import assert_golden
+from tests.reports.sample import START_NS, failing_check, passing_check, sample_run, tell
 
 
 def _plain(run: RunResult, marks: Marks = UNICODE, *, quiet: bool = False) -> str:

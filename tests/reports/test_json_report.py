@@ -13,10 +13,9 @@ import pytest
 from testbed.errors import UsageError
 from testbed.reports import json_report
 from testbed.reports.result import CheckResult, Measure, PathResult, RunResult, StepResult, Verdict
-
-from .golden import assert_golden
-from .json_schema import violations
-from .sample import failing_check, sample_run
+from tests.reports.golden import assert_golden
+from tests.reports.json_schema import violations
+from tests.reports.sample import failing_check, sample_run
 
 
 def test_the_report_of_the_sample_run_is_the_golden_one() -> None:

@@ -9,9 +9,8 @@ from xml.etree.ElementTree import Element
 
 from testbed.reports import junit
 from testbed.reports.result import RunResult
-
-from .golden import assert_golden
-from .sample import START_NS, failing_check, sample_run
+from tests.reports.golden import assert_golden
+from tests.reports.sample import START_NS, failing_check, sample_run
 
 
 def _suites(run: RunResult) -> list[Element]:

@@ -1,0 +1,1 @@
+"""The commands: parse, call, render, exit code. What they command lies in the other packages."""

@@ -1,0 +1,1 @@
+"""The test suite: a folder for each room of the package."""
