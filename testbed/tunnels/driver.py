@@ -67,6 +67,15 @@ class TunnelDriver(Protocol):
         """Remove every device and filter of the driver. It is of no use afterwards."""
 
 
+@dataclass(frozen=True)
+class ProbeResult:
+    """Whether a driver works; ``detail`` says how that was found out or what is missing, ``remedy`` what to do then."""
+
+    available: bool
+    detail: str
+    remedy: str | None = None
+
+
 DriverName = Literal["netdev", "ebpf"]
 DRIVERS: tuple[DriverName, ...] = ("netdev", "ebpf")  # in order of preference
 
@@ -100,3 +109,14 @@ def _open(name: str, underlay: Sequence[str], ttl: int) -> TunnelDriver:
 
         return EbpfDriver(underlay, ttl=ttl)
     raise MissingFeature(f"there is no tunnel driver {name!r}", hint="auto, netdev or ebpf")
+
+
+def probe() -> dict[str, ProbeResult]:
+    """What each driver can do here, in order of preference, by making a tunnel in a namespace that is thrown away.
+
+    Takes a child process, some tenths of a second; leaves nothing behind. Raises ``LabError`` where the trial itself
+    broke down.
+    """
+    from testbed.tunnels.trial import try_drivers  # agents, which never ask, need not import what it takes
+
+    return try_drivers()

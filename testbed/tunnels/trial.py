@@ -1,6 +1,6 @@
 """Which tunnel drivers work here, found out by making a tunnel in a network namespace that is thrown away.
 
-Run as a program it prints one JSON line a driver; `probe` does so in a child process, because namespaces belong to
+Run as a program it prints one JSON line a driver; `try_drivers` does so in a child process, because namespaces belong to
 threads and the caller's must not change.
 """
 
@@ -10,7 +10,7 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from ipaddress import IPv4Address, IPv4Interface
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from testbed.errors import LabError, MachineError, TestbedError
 from testbed.network import syscalls
 from testbed.network.rtnetlink import RouteNetlink, add_address, add_veth, set_link
 from testbed.network.waiting import scaled
-from testbed.tunnels.driver import DRIVERS, open_driver
+from testbed.tunnels.driver import DRIVERS, ProbeResult, open_driver
 from testbed.tunnels.endpoints import TunnelEndpoints
 
 _LIMIT_S = 20.0
@@ -26,17 +26,8 @@ _LOCAL = IPv4Interface("192.0.2.1/24")
 _REMOTE = IPv4Address("192.0.2.2")
 
 
-@dataclass(frozen=True)
-class ProbeResult:
-    """Whether a driver works; ``detail`` says how that was found out or what is missing, ``remedy`` what to do then."""
-
-    available: bool
-    detail: str
-    remedy: str | None = None
-
-
-def probe() -> dict[str, ProbeResult]:
-    """The result for each driver, in order of preference. Raises ``LabError`` where the trial itself broke down."""
+def try_drivers() -> dict[str, ProbeResult]:
+    """See `driver.probe`."""
     root = str(Path(__file__).resolve().parents[2])
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))}
     try:
