@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -148,7 +148,7 @@ class LiveConsole:
 
     def run_started(self, run: RunResult) -> None:
         self._console.print(self._text(run.title, "bold"))
-        grid = Table.grid(padding=(0, 2))
+        grid = _grid({}, {}, gap=2)
         for word, told in (("topology", run.topology), ("options", options_line(run)), *run.environment.items()):
             grid.add_row(self._text(word, "dim"), self._text(told))
         self._console.print(grid)
@@ -200,9 +200,7 @@ class LiveConsole:
             self._console.print(Padding(self._text("  ".join(run.artifacts.values()), "dim"), (0, 0, 0, 3)))
 
     def _print_failure(self, check: CheckResult) -> None:
-        grid = Table.grid(padding=(0, 1))
-        grid.add_column(style="dim", no_wrap=True)
-        grid.add_column(overflow="fold")
+        grid = _grid({"style": "dim"}, {})
         for word, text in failure_lines(check):
             if word != "closer":
                 grid.add_row(word, self._text(text))
@@ -212,10 +210,7 @@ class LiveConsole:
             self._console.print(self._text(f"     $ {check.look_closer}", "cyan"), soft_wrap=True)
 
     def _print_measures(self, run: RunResult) -> None:
-        grid = Table.grid(padding=(0, 2))
-        grid.add_column(overflow="fold")
-        grid.add_column(justify="right")
-        grid.add_column(style="dim", overflow="fold")
+        grid = _grid({}, {"justify": "right"}, {"style": "dim"}, gap=2)
         for measure in run.measures:
             grid.add_row(self._text(measure.name), self._text(figure(measure), "bold"), self._text(measure.detail))
         self._console.print()
@@ -224,8 +219,8 @@ class LiveConsole:
 
     def status(self) -> RenderableType:
         """The moving line; it never takes more than one row."""
-        where = f"{self._step.number} {self._step.title}" if self._step else "building"
-        told = f"{where}: {self._doing}" if self._doing else where
+        where = f"{self._step.number} {self._step.title}" if self._step else ""
+        told = ": ".join(filter(None, (where, self._doing)))
         elapsed = f"{time.monotonic() - self._begun_s:4.0f} s "
         line = Text.assemble((elapsed, "dim"), self._marks.text(told), no_wrap=True)
         line.truncate(max(self._console.width - 3, 1), overflow="crop")
@@ -234,11 +229,17 @@ class LiveConsole:
 
     def _line(self, indent: int, mark: str, style: str, told: Text) -> Padding:
         """A mark with text that goes on under its own beginning."""
-        grid = Table.grid(padding=(0, 1))
-        grid.add_column(no_wrap=True)
-        grid.add_column(overflow="fold")
+        grid = _grid({}, {})
         grid.add_row(Text(mark, style), told)
         return Padding(grid, (0, 0, 0, indent))
 
     def _text(self, words: str, style: str = "") -> Text:
         return Text(self._marks.text(words), style)
+
+
+def _grid(*columns: dict[str, Any], gap: int = 1) -> Table:
+    """Columns without lines. Too long a word goes on below: rich's own way, an ellipsis, is not ASCII."""
+    grid = Table.grid(padding=(0, gap))
+    for column in columns:
+        grid.add_column(overflow="fold", **column)
+    return grid
