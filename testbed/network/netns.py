@@ -91,8 +91,12 @@ class Namespace:
 
     def read_sysctl(self, key: str) -> str:
         """A sysctl's value; ``key`` in slashes (``net/ipv4/conf/eth0.5/rp_filter``), since names may hold dots."""
-        with self.entered(), self._named(key):
-            return _sysctl(key).read_text().strip()
+        with self.entered():
+            try:
+                with open(_sysctl(key)) as file:
+                    return file.read().strip()
+            except OSError as error:
+                raise KernelRefused(f"sysctl {key}: {error.strerror}", node=self.name) from error
 
     def write_sysctl(self, key: str, value: int | str) -> None:
         """Set one sysctl; see ``write_sysctls``."""
@@ -102,20 +106,10 @@ class Namespace:
         """Set sysctls of this namespace, in order. Raises ``KernelRefused``; only keys below ``net/`` are taken."""
         with self.entered():
             for key, value in values.items():
-                with self._named(key, value):
-                    descriptor = os.open(_sysctl(key), os.O_WRONLY | os.O_CLOEXEC)
-                    try:
-                        os.write(descriptor, str(value).encode())
-                    finally:
-                        os.close(descriptor)
-
-    @contextlib.contextmanager
-    def _named(self, key: str, value: int | str | None = None) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            asked = key if value is None else f"{key}={value}"
-            raise KernelRefused(f"sysctl {asked}: {error.strerror}", node=self.name) from error
+                try:
+                    _write(_sysctl(key), str(value).encode())
+                except OSError as error:
+                    raise KernelRefused(f"sysctl {key}={value}: {error.strerror}", node=self.name) from error
 
     def close(self) -> None:
         """Let it go: the kernel removes it, with all its interfaces, when no process is left inside. Twice is once."""
@@ -128,11 +122,19 @@ class Namespace:
             self._path.unlink()
 
 
-def _sysctl(key: str) -> Path:
+def _sysctl(key: str) -> str:
     # Everything outside net/ belongs to the machine, not to the namespace, and must not be touched from a lab.
-    if not key.startswith("net/") or ".." in key.split("/"):
+    if not key.startswith("net/") or "/../" in key:
         raise LabError(f"sysctl {key}: expected a key that starts with net/, written with slashes")
-    return Path("/proc/sys") / key
+    return f"/proc/sys/{key}"
+
+
+def _write(path: str, text: bytes) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.write(descriptor, text)
+    finally:
+        os.close(descriptor)
 
 
 @contextlib.contextmanager

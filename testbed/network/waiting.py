@@ -10,7 +10,7 @@ import inspect
 import os
 import time
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Any, TypeVar, overload
 
 from testbed.errors import DeadlinePassed, OptionError
 
@@ -61,13 +61,33 @@ def wait_until(
         pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
 
 
+@overload
 async def wait_for(
-    condition: Callable[[], T | Awaitable[T]],
+    condition: Callable[[], Awaitable[T]],
     *,
     what: str,
     timeout_s: float,
     on_timeout: Callable[[], str] | None = None,
-) -> T:
+) -> T: ...
+
+
+@overload
+async def wait_for(
+    condition: Callable[[], T],
+    *,
+    what: str,
+    timeout_s: float,
+    on_timeout: Callable[[], str] | None = None,
+) -> T: ...
+
+
+async def wait_for(
+    condition: Callable[[], Any],
+    *,
+    what: str,
+    timeout_s: float,
+    on_timeout: Callable[[], str] | None = None,
+) -> Any:
     """The same for coroutines: other tasks run between two looks; the condition may be a coroutine function too."""
     import asyncio  # 65 ms: programs that only block must not pay for it
 
@@ -77,8 +97,7 @@ async def wait_for(
     while True:
         too_late = time.monotonic() >= deadline_s
         answer = condition()
-        result: T = await answer if inspect.isawaitable(answer) else answer
-        if result:
+        if result := await answer if inspect.isawaitable(answer) else answer:
             return result
         if too_late:
             raise _passed(what, limit_s, on_timeout)

@@ -63,9 +63,15 @@ def run_in_world(main: Callable[[], int]) -> int:
     try:
         doorway, lifeline = _fork(lambda line: _doorway(main, writer, mask, line))
         os.close(writer)
-        with _handlers_restored():
-            status = _stand_by(doorway, doorway)
-        os.close(lifeline)
+        try:
+            with _handlers_restored():
+                status = _stand_by(doorway, doorway)
+        except BaseException:  # somebody's own signal handler raised while we waited
+            os.kill(doorway, signal.SIGKILL)
+            os.waitpid(doorway, 0)
+            raise
+        finally:
+            os.close(lifeline)
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     with os.fdopen(reader) as report:
