@@ -31,6 +31,7 @@ _UNREACHABLE = {
     10: "host prohibited",
     13: "communication prohibited",
 }
+_IP_MTU_DISCOVER, _IP_PMTUDISC_DONT, _IP_PMTUDISC_DO = 10, 0, 2  # not in Python's socket module
 _sequences = itertools.count(1)
 
 
@@ -93,8 +94,7 @@ def _icmp_socket(place: Place, source: IPv4Address | None, ttl: int, dont_fragme
         icmp = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
     icmp.setblocking(False)
     icmp.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, ttl)
-    discover = socket.IP_PMTUDISC_DO if dont_fragment else socket.IP_PMTUDISC_DONT
-    icmp.setsockopt(socket.IPPROTO_IP, socket.IP_MTU_DISCOVER, discover)
+    icmp.setsockopt(socket.IPPROTO_IP, _IP_MTU_DISCOVER, _IP_PMTUDISC_DO if dont_fragment else _IP_PMTUDISC_DONT)
     if source is not None:
         try:
             icmp.bind((str(source), 0))
@@ -113,7 +113,7 @@ def _echo_request(identifier: int, sequence: int, payload_bytes: int) -> bytes:
 def _checksum(message: bytes) -> int:
     """RFC 1071."""
     padded = message + b"\0" * (len(message) % 2)
-    total = sum(struct.unpack(f"!{len(padded) // 2}H", padded))
+    total: int = sum(struct.unpack(f"!{len(padded) // 2}H", padded))
     while total >> 16:
         total = (total & 0xFFFF) + (total >> 16)
     return ~total & 0xFFFF

@@ -6,6 +6,7 @@ in. Neither program is asked.
 
 from __future__ import annotations
 
+import itertools
 import statistics
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -60,7 +61,7 @@ class StreamReport:
     def longest_gap(self) -> Gap | None:
         """None with fewer than two arrivals."""
         times = [arrival.time_ns for arrival in self.arrivals]
-        gaps = (Gap(before, after) for before, after in zip(times, times[1:], strict=False))
+        gaps = (Gap(before, after) for before, after in itertools.pairwise(times))
         return max(gaps, key=lambda gap: gap.length_ns, default=None)
 
     @property
