@@ -55,8 +55,10 @@ def silence(stream: TextIO) -> None:
 
 
 def terminal_width(stream: TextIO) -> int:
-    """Columns to write in: the terminal's, or more than anybody needs where the stream is a file or a pipe."""
-    return shutil.get_terminal_size().columns if stream.isatty() else _WIDTH_OF_A_FILE
+    """Columns to write in: COLUMNS or the terminal's, or more than anybody needs in a file or a pipe."""
+    if stream.isatty() or "COLUMNS" in os.environ:
+        return shutil.get_terminal_size().columns
+    return _WIDTH_OF_A_FILE
 
 
 def complain(message: str) -> None:

@@ -12,11 +12,14 @@ from typing import Any
 import pytest
 
 from testbed.cli.app import main
+from testbed.errors import MachineError
 from testbed.network import world
 from testbed.reports.result import CheckResult, RunListener, RunResult, StepResult, Verdict
 from testbed.scenarios import catalogue
 from testbed.scenarios.catalogue import Scenario
 from testbed.scenarios.options import option
+
+_RUN_IN_WORLD = world.run_in_world
 
 
 @dataclass(frozen=True)
@@ -93,6 +96,16 @@ def runner(monkeypatch: pytest.MonkeyPatch) -> FakeRunner:
     for variable in ("TESTBED_OUT", "TESTBED_TUNNEL"):
         monkeypatch.delenv(variable, raising=False)
     return fake
+
+
+@pytest.fixture
+def real_world(runner: FakeRunner, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The fake runner in a private world of its own; skips where this user may not have one."""
+    try:
+        _RUN_IN_WORLD(lambda: 0)
+    except MachineError as error:
+        pytest.skip(f"no private world here: {error}")
+    monkeypatch.setattr(world, "run_in_world", _RUN_IN_WORLD)
 
 
 @dataclass(frozen=True)

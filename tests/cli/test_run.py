@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from testbed.cli.run import run_console
+from testbed.errors import KernelRefused, MissingFeature
 from testbed.reports.console import LiveConsole, PlainConsole
 from testbed.reports.result import Verdict
 from tests.cli.conftest import Command, FakeRunner, StrollOptions
@@ -116,3 +117,29 @@ def test_the_display_is_live_only_where_the_terminal_can_be_driven(
 ) -> None:
     monkeypatch.setenv("TERM", terminal)
     assert isinstance(run_console(_Terminal(), quiet=quiet), kind)  # type: ignore[arg-type]
+
+
+@pytest.mark.usefixtures("real_world")
+@pytest.mark.parametrize(
+    ("breaks", "status", "complaint"),
+    [
+        (KernelRefused("add veth: File exists", node="core"), 2, "testbed: error: core: add veth: File exists\n"),
+        (MissingFeature("no veth", hint="boot another kernel"), 3, "testbed: error: no veth (boot another kernel)\n"),
+        (KeyboardInterrupt(), 130, "testbed: error: interrupted\n"),
+    ],
+)
+def test_what_breaks_inside_a_private_world_is_told_once_and_becomes_the_exit_status(
+    testbed: Command, runner: FakeRunner, breaks: BaseException, status: int, complaint: str
+) -> None:
+    runner.breaks = breaks
+    outcome = testbed("run", "stroll", "--quiet")
+    assert (outcome.status, outcome.out, outcome.err) == (status, "", complaint)
+
+
+@pytest.mark.usefixtures("real_world")
+def test_a_run_in_a_private_world_prints_its_story_once_and_its_report(testbed: Command, runner: FakeRunner) -> None:
+    runner.verdict = Verdict.FAIL
+    outcome = testbed("run", "stroll", "--json")
+
+    assert (outcome.status, json.loads(outcome.out)["verdict"]) == (1, "fail")
+    assert outcome.err.count("  FAIL path: packets arrive\n") == 1
