@@ -34,11 +34,11 @@ def doctor(*, as_json: bool) -> int:
         marks = marks_for(sys.stdout.encoding)
         for line in _told(found, output.terminal_width(sys.stdout), marks):
             output.say(marks.text(line))
-    missing = [one.name for one in found if one.required and not one.available]
+    missing = [one for one in found if one.required and not one.available]
     if missing:
-        raise MachineError(
-            f"this machine cannot run scenarios: {', '.join(missing)} missing", hint="see testbed doctor"
-        )
+        names = ", ".join(one.name for one in missing)
+        remedies = "; ".join(dict.fromkeys(one.remedy for one in missing if one.remedy))
+        raise MachineError(f"this machine cannot run scenarios, it lacks: {names}", hint=remedies or None)
     return 0
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import json
+from importlib import resources
 
 from testbed.cli import output, suggestions
 from testbed.errors import UsageError
 
-KINDS = ("agent", "report")
+_FILES = {
+    "agent": ("testbed.agents", "schema.json"),
+    "report": ("testbed.reports", "report.schema.json"),
+}
 
 
 def schema(kind: str) -> int:
@@ -15,15 +18,8 @@ def schema(kind: str) -> int:
 
     :raises UsageError: there is none of that kind.
     """
-    if kind not in KINDS:
-        raise UsageError(f"unknown schema '{kind}'", hint=suggestions.hint(kind, KINDS))
-    if kind == "report":
-        from testbed.reports import json_report
-
-        found = json_report.schema()
-    else:
-        from testbed.agents import config_schema
-
-        found = config_schema.schema()
-    output.say_utf8(json.dumps(found, indent=2, ensure_ascii=False) + "\n")
+    if kind not in _FILES:
+        raise UsageError(f"unknown schema '{kind}'", hint=suggestions.hint(kind, _FILES))
+    package, file = _FILES[kind]
+    output.say_utf8(resources.files(package).joinpath(file).read_text(encoding="utf-8"))
     return 0
