@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from testbed.checks.claim import Claim, watch
 from testbed.checks.scene import Scene, home_address, mac_of
-from testbed.evidence.kernel import TABLE_MAIN, KernelSnapshot
+from testbed.evidence.kernel_state import TABLE_MAIN, KernelSnapshot
 from testbed.reports.result import CheckResult
 from testbed.topologies.plan import VisitedNetwork
 

@@ -7,10 +7,12 @@ from collections.abc import Callable, Sequence
 
 from testbed.checks.claim import PATIENCE_S, Claim, watch
 from testbed.checks.prediction import Way
-from testbed.checks.scene import Flow, Scene
+from testbed.checks.scene import Scene
 from testbed.evidence.trace import Trace, by_path, traces
 from testbed.reports.result import CheckResult
+from testbed.traffic.udp_stream import Flow
 
+UDP = 17
 ENOUGH = 10  # packets in a row that must take the way
 IN_FLIGHT_NS = 50_000_000  # a packet younger than this may still be on its way; no link of a lab is that slow
 
@@ -34,11 +36,11 @@ async def takes(
     verb = "arrive by" if way.arrives else "die on"
     claim = Claim(
         name="path",
-        title=f"{flow.title}: packets {verb} the promised way",
+        title=f"packets of {flow} {verb} the promised way",
         expected=str(way) if way.arrives else f"{way}, and no further: {way.lost_because}",
         node=way.path.nodes[-1],
         rules=rules,
-        look_closer=f"tshark -r packets.pcapng -Y 'ip.dst == {flow.destination} && udp.port == {flow.port}'",
+        look_closer=f"tshark -r packets.pcapng -Y 'ip.dst == {flow.destination} && udp'",
     )
     found = await watch(lambda: _all_took(way, _recent(scene, flow, start_ns)), claim.title, patience_s)
     if found:
@@ -69,8 +71,8 @@ def _settled(scene: Scene, flow: Flow, since_ns: int) -> list[Trace]:
         until_ns=time.time_ns() - IN_FLIGHT_NS,
         source=flow.source,
         destination=flow.destination,
-        protocol=flow.protocol,
-        port=flow.port,
+        protocol=UDP,
+        port=flow.destination_port,
     )
 
 

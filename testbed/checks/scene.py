@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from ipaddress import IPv4Address
 from typing import Protocol
 
-from testbed.evidence.kernel import KernelSnapshot
+from testbed.evidence.kernel_state import KernelSnapshot
 from testbed.evidence.packets import PacketLog
 from testbed.network.netns import Namespace
 from testbed.topologies.plan import TopologyPlan
@@ -27,17 +26,6 @@ class Scene(Protocol):
 
     def namespace(self, node: str) -> Namespace:
         """Where programs and sockets of a node are made."""
-
-
-@dataclass(frozen=True)
-class Flow:
-    """Packets that belong together: who sends them to whom; the addresses are those of the innermost header."""
-
-    title: str  # "correspondent → mobile node"
-    source: IPv4Address
-    destination: IPv4Address
-    protocol: int
-    port: int
 
 
 def home_address(scene: Scene) -> IPv4Address:

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from testbed.errors import ScenarioError
 from testbed.evidence.capture import Capture
-from testbed.evidence.kernel import KernelSnapshot, take_snapshot
+from testbed.evidence.kernel import take_snapshot
+from testbed.evidence.kernel_state import KernelSnapshot
 from testbed.evidence.packets import PacketLog
 from testbed.evidence.trace import Path as TracedPath
 from testbed.network.ingress import IngressFilter
@@ -118,9 +119,8 @@ class Lab:
         """The filter at the edge router of a visited network."""
         if network not in self._filters:
             visited = self.plan.visited_network(network)
-            self._filters[network] = IngressFilter(
-                self.namespace(visited.edge_router), visited.inside_interface, [visited.prefix]
-            )
+            edge = self.net.get(visited.edge_router)
+            self._filters[network] = IngressFilter(edge, visited.inside_interface, [visited.prefix])
         return self._filters[network]
 
     # -- telling

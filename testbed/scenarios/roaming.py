@@ -9,7 +9,6 @@ from testbed.checks import arp, attacks, filtering, kernel_state, paths, registr
 from testbed.checks.claim import PATIENCE_S
 from testbed.checks.prediction import Situation, Way, downlink, drops_home_source, uplink
 from testbed.checks.registration import Secret
-from testbed.checks.scene import Flow
 from testbed.evidence.mobile_ip import FOREIGN_HOME, MOBILE_FOREIGN, MOBILE_HOME, SeenRegistration
 from testbed.scenarios.agent_configs import (
     FOREIGN_HOME_SPI,
@@ -23,11 +22,12 @@ from testbed.scenarios.lab import Lab
 from testbed.scenarios.roam import RoamOptions
 from testbed.topologies.plan import VisitedNetwork
 from testbed.topologies.walk import walk
-from testbed.traffic import TcpConnection, UdpStream
+from testbed.traffic.program import Endpoint
+from testbed.traffic.tcp_connection import TcpConnection
+from testbed.traffic.udp_stream import Flow, UdpStream
 
 STREAM_PORT = 5001
-UPLINK_PORT = 5002
-TCP_PORT = 5003
+TCP_PORT = 5002
 
 
 class Roaming:
@@ -39,26 +39,24 @@ class Roaming:
         self.keys = Keys(lab.plan)
         self.first_registration: SeenRegistration | None = None
         self.away_since_ns = 0
+        self._previous_move_ns = lab.run.started_ns
         plan = lab.plan
         self.mobile = plan.node(plan.mobile_node)
         self.correspondent = plan.node(plan.correspondent)
         self.network_a, self.network_b = plan.visited
         self.reverse_tunnel = options.reverse_tunnel == "direct"
         self.ingress = "off"  # what is in force at visited network A
-        self.down = Flow(
-            f"{self.correspondent.name} to {self.mobile.name}",
-            self.correspondent.address,
-            self.mobile.address,
-            protocol=17,
-            port=STREAM_PORT,
+        cn, mn = lab.namespace(self.correspondent.name), lab.namespace(self.mobile.name)
+        folder = lab.folder / "traffic"
+        at_cn, at_mn = (
+            Endpoint(cn, self.correspondent.address, STREAM_PORT),
+            Endpoint(mn, self.mobile.address, STREAM_PORT),
         )
-        self.up = Flow(
-            f"{self.mobile.name} to {self.correspondent.name}",
-            self.mobile.address,
-            self.correspondent.address,
-            protocol=17,
-            port=UPLINK_PORT,
-        )
+        self.stream = UdpStream(at_cn, at_mn, folder, rate_hz=options.stream_rate, both_ways=True)
+        assert self.stream.backward is not None, "a stream both ways has a way back"
+        self.down, self.up = self.stream.forward, self.stream.backward
+        client, server = Endpoint(cn, self.correspondent.address, 0), Endpoint(mn, self.mobile.address, TCP_PORT)
+        self.tcp = TcpConnection(client, server, folder)
 
     async def set_up(self) -> None:
         """Start the agents, then the traffic that goes on to the end."""
@@ -73,14 +71,9 @@ class Roaming:
         )
         await lab.start_agents(agent_configs(lab.plan, self.keys, agent_options))
         lab.listener.progress("starting traffic")
-        cn, mn = lab.namespace(self.correspondent.name), lab.namespace(self.mobile.name)
-        rate = options.stream_rate
-        self.stream = UdpStream(cn, mn, self.correspondent.address, self.mobile.address, STREAM_PORT, rate)
-        self.up_stream = UdpStream(mn, cn, self.mobile.address, self.correspondent.address, UPLINK_PORT, rate)
-        self.tcp = TcpConnection(cn, mn, self.mobile.address, TCP_PORT)
-        for traffic in (self.stream, self.up_stream, self.tcp):
-            lab.at_the_end.append(traffic.stop)
-            await traffic.start()
+        lab.at_the_end.append(self._stop_traffic)
+        await self.stream.start()
+        await self.tcp.open()
 
     async def at_home(self) -> None:
         plan = self.lab.plan
@@ -92,7 +85,7 @@ class Roaming:
             await self._both_ways(self._situation(), step.started_ns)
             await self.lab.expect(kernel_state.no_mobility_state(self.lab))
             await self.lab.expect(kernel_state.arp_switched(self.lab, silent=False))
-            await self.lab.expect(streams.tcp_advances(self.lab, self.tcp))
+            await self.lab.expect(streams.tcp_advances(self.tcp))
 
     async def moved_without_registering(self) -> None:
         lab, network = self.lab, self.network_a
@@ -116,21 +109,20 @@ class Roaming:
             self.first_registration = exchange.request if exchange else None
             await self._home_agent_stands_in(step.started_ns)
             await self._both_ways(self._situation(network), time.time_ns())
-            await lab.expect(streams.tcp_advances(lab, self.tcp))
+            await lab.expect(streams.tcp_advances(self.tcp))
             await self._handoff(f"handoff to {network.name}", step.started_ns, "from the agents' waking")
 
     async def filtered_at_a(self) -> None:
         lab, network, mode = self.lab, self.network_a, self.options.ingress
-        async with lab.step(f"Ingress filter '{mode}' on at {network.edge_router}") as step:
+        async with lab.step(f"Ingress filter '{mode}' on at {network.edge_router}"):
             lab.ingress_filter(network.name).set_mode(mode)
             self.ingress = mode
             situation = self._situation(network)
             await self._both_ways(situation, time.time_ns())
             drops = drops_home_source(mode) and not self.reverse_tunnel
-            await lab.expect(filtering.counts(lab, network.edge_router, lab.ingress_filter(network.name), drops=drops))
+            await lab.expect(filtering.counts(lab.ingress_filter(network.name), drops=drops))
             if not drops:
                 lab.note(self._why_nothing_is_dropped(mode))
-            step.notes.append(f"filter: {lab.ingress_filter(network.name).describe()}")
 
     async def both_directions_under_the_filter(self) -> None:
         """With a reverse tunnel unless the user said no; then this is where the run fails, as it should."""
@@ -146,7 +138,7 @@ class Roaming:
             # What users want of it: packets arrive in both directions, whatever the filter does.
             wanted = self._situation(network, ingress="off")
             await self._both_ways(wanted, time.time_ns(), explain=self._filter_counters)
-            await lab.expect(streams.tcp_advances(lab, self.tcp, explain=self._filter_counters))
+            await lab.expect(streams.tcp_advances(self.tcp, explain=self._filter_counters))
 
     async def visits_b(self) -> None:
         lab, network = self.lab, self.network_b
@@ -156,7 +148,7 @@ class Roaming:
             await lab.expect(kernel_state.binding_installed(lab))
             await self._both_ways(self._situation(network), time.time_ns())
             await lab.expect(self._reachable_from_home_lan())
-            await lab.expect(streams.tcp_advances(lab, self.tcp))
+            await lab.expect(streams.tcp_advances(self.tcp))
             await self._handoff(f"handoff to {network.name}", up_ns, "from link up")
 
     async def refuses_attackers(self) -> None:
@@ -250,16 +242,22 @@ class Roaming:
         await self.lab.expect(paths.takes(self.lab, flow, way, rules=rules, since_ns=start_ns, explain=explain))
         latest = paths.latest_path(self.lab, flow, start_ns)
         if latest is not None:
-            self.lab.show_path(flow.title, latest.path)
+            self.lab.show_path(str(flow), latest.path)
 
     def _reachable_from_home_lan(self) -> streams.Check:
         return streams.reachable(self.lab, "home-host", self.mobile.address, rules=("G2", "H10", "H12"))
 
     async def _handoff(self, name: str, up_ns: int, since_what: str) -> None:
-        report = streams.handoff(self.lab, self.stream, up_ns)
-        if report is not None:
-            self.lab.measure(name, report.first_packet_ms, "ms", f"{since_what} to the first packet of the stream")
-            self.lab.measure(f"{name}, loss", report.lost, "packets", f"of the stream at {self.options.stream_rate}/s")
+        moved = streams.measured_handoff(self.lab, self.down, up_ns, self._previous_move_ns)
+        self._previous_move_ns = up_ns
+        if moved is not None:
+            self.lab.measure(name, moved.latency_ns / 1e6, "ms", f"{since_what} to the first packet of the stream")
+            rate = f"of the stream at {self.options.stream_rate}/s"
+            self.lab.measure(f"{name}: loss", moved.missing, "packets", rate)
+
+    def _stop_traffic(self) -> None:
+        self.stream.stop()
+        self.tcp.close()
 
     # -- facts of the moment
 
@@ -299,8 +297,7 @@ class Roaming:
         return 3 * self.options.advertisement_interval + 2.0  # the lifetime of an advertisement, and a solicitation
 
     def _filter_counters(self) -> str:
-        edge = self.network_a.edge_router
-        return f"{edge}'s ingress filter: {self.lab.ingress_filter(self.network_a.name).describe()}"
+        return f"ingress filter in {filtering.describe(self.lab.ingress_filter(self.network_a.name))}"
 
     def _why_nothing_is_dropped(self, mode: str) -> str:
         if self.reverse_tunnel:
