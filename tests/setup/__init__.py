@@ -1,0 +1,1 @@
+"""Tests of what installs, starts and boots the testbed."""
