@@ -27,6 +27,7 @@ RTM_NEWLINK, RTM_DELLINK, RTM_GETLINK = 16, 17, 18
 IFF_UP, IFF_NOARP, IFF_MULTICAST, IFF_LOWER_UP = 0x1, 0x80, 0x1000, 0x10000
 IFLA_ADDRESS, IFLA_IFNAME, IFLA_MTU, IFLA_LINK, IFLA_STATS64 = 1, 3, 4, 5, 23
 IFLA_LINKINFO, IFLA_IFALIAS, IFLA_AF_SPEC, IFLA_GSO_MAX_SIZE = 18, 20, 26, 41
+IFLA_CARRIER_UP_COUNT = 47
 IFLA_INFO_KIND, IFLA_INFO_DATA = 1, 2
 IFLA_IPTUN_LINK, IFLA_IPTUN_LOCAL, IFLA_IPTUN_REMOTE, IFLA_IPTUN_TTL, IFLA_IPTUN_TOS = 1, 2, 3, 4, 5
 IFLA_IPTUN_PMTUDISC = 10
@@ -39,7 +40,10 @@ LINK_HEADER = struct.Struct("=BxHiII")
 
 @dataclass(frozen=True, kw_only=True)
 class Link:
-    """A network device as the kernel describes it; ``up`` is administratively up *and* carrier."""
+    """A network device as the kernel describes it; ``up`` is administratively up *and* carrier.
+
+    ``carrier_ups`` counts how often the carrier came: a change of cable may be over before anybody looks.
+    """
 
     index: int
     name: str
@@ -53,6 +57,7 @@ class Link:
     tx_packets: int
     tx_bytes: int
     tx_dropped: int
+    carrier_ups: int = 0
 
     @property
     def up(self) -> bool:
@@ -81,6 +86,7 @@ def decode_link(body: memoryview) -> Link:
         tx_packets=tx_packets,
         tx_bytes=tx_bytes,
         tx_dropped=tx_dropped,
+        carrier_ups=struct.unpack("=I", found.get(IFLA_CARRIER_UP_COUNT, bytes(4)))[0],
     )
 
 

@@ -15,12 +15,17 @@ _RECEIVE_BYTES = 1 << 16
 
 @dataclass(frozen=True)
 class LinkChange:
-    """The state of one device after a change; ``up``: administratively up and with carrier."""
+    """The state of one device after a change; ``up``: administratively up and with carrier.
+
+    ``carrier_ups`` counts how often its carrier came: the kernel tells of a carrier that went and came at once as one
+    change, and of other changes, such as of flags, in the same words.
+    """
 
     index: int
     name: str
     up: bool
     removed: bool = False
+    carrier_ups: int = 0
 
 
 class LinkMonitor:
@@ -56,9 +61,12 @@ class LinkMonitor:
             except OSError as failure:
                 if failure.errno != errno.ENOBUFS:
                     raise
-                changes = [LinkChange(link.index, link.name, link.up) for link in self._kernel.links()]
+                changes = [
+                    LinkChange(link.index, link.name, link.up, carrier_ups=link.carrier_ups)
+                    for link in self._kernel.links()
+                ]
                 continue
             for answer in answers(datagram):
                 link = links.decode_link(answer.body)
                 removed = answer.type == links.RTM_DELLINK
-                changes.append(LinkChange(link.index, link.name, link.up and not removed, removed))
+                changes.append(LinkChange(link.index, link.name, link.up and not removed, removed, link.carrier_ups))
