@@ -20,9 +20,10 @@
     any            link down                                LeaveHome                               unplugged
     any            link up                                  LeaveHome, solicit at once              searching
 
-"With an agent" is registering, registered, deregistering or home. Link events count only where movement is detected by them (``link``, see :mod:`testbed.agents.movement`). As long as
-it is not known that the link is the home link, ARP is off: on a visited one it must not be heard (M11). Times are
-monotonic seconds; the wall clock (Unix seconds) is only for identifications.
+"With an agent" is registering, registered, deregistering or home. Link events count only where movement is detected
+by them (``link``, see :mod:`testbed.agents.movement`). As long as it is not known that the link is the home link, ARP
+is off: on a visited one it must not be heard (M11). Times are monotonic seconds; the wall clock (Unix seconds) is
+only for identifications.
 """
 
 from __future__ import annotations
