@@ -90,7 +90,8 @@ def figure(measure: Measure) -> str:
     if not math.isfinite(value):
         return "not measured"
     precision = 0 if value == int(value) else 1 if abs(value) >= 10 else 2
-    return f"{value:.{precision}f} {measure.unit}".rstrip()
+    unit = measure.unit.removesuffix("s") if value == 1 and len(measure.unit) > 3 else measure.unit  # "ms" stays
+    return f"{value:.{precision}f} {unit}".rstrip()
 
 
 def failure_lines(check: CheckResult) -> list[tuple[str, str]]:

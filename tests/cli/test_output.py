@@ -21,7 +21,8 @@ def test_a_run_goes_on_when_the_reader_of_its_lines_has_gone_away() -> None:
 
 def test_a_sign_that_the_encoding_lacks_is_escaped() -> None:
     written = io.BytesIO()
-    output.say("cn → mn", io.TextIOWrapper(written, encoding="latin-1"))
+    stream = io.TextIOWrapper(written, encoding="latin-1")
+    output.say("cn → mn", stream)
     assert written.getvalue() == b"cn \\u2192 mn\n"
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import io
+import math
 
 import pytest
 from rich.console import Console
 
 from testbed.reports.console import LiveConsole, PlainConsole
-from testbed.reports.result import RunResult, StepResult, Verdict
-from testbed.reports.wording import ASCII, UNICODE, Marks
+from testbed.reports.result import Measure, RunResult, StepResult, Verdict
+from testbed.reports.wording import ASCII, UNICODE, Marks, figure
 from tests.reports.golden import assert_golden
 from tests.reports.sample import START_NS, failing_check, passing_check, sample_run, tell
 
@@ -126,3 +127,19 @@ def test_an_interrupted_run_is_told_as_such() -> None:
         "result error: 1 check holds in 1 step, unfinished; the run was not finished: interrupted by the user\n"
         in _plain(run)
     )
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "told"),
+    [
+        (1.0, "packets", "1 packet"),
+        (0.0, "packets", "0 packets"),
+        (1.0, "ms", "1 ms"),
+        (9.876, "ms", "9.88 ms"),
+        (98.76, "ms", "98.8 ms"),
+        (0.95, "", "0.95"),
+        (math.nan, "ms", "not measured"),
+    ],
+)
+def test_a_figure_has_its_unit_and_no_more_digits_than_it_deserves(value: float, unit: str, told: str) -> None:
+    assert figure(Measure("handoff", value, unit)) == told
