@@ -45,7 +45,6 @@ async def takes(
     found = await watch(lambda: _all_took(way, _recent(scene, flow, start_ns)), claim.title, patience_s)
     if found:
         return claim.holds(f"{len(found)} packets in a row: {found[-1].path}", found[-1].evidence())
-    scene.refresh()
     seen = _settled(scene, flow, start_ns)
     observed = _describe(seen) + (f"; {explain()}" if explain else "")
     return claim.fails(observed, seen[-1].evidence() if seen else ())
@@ -53,22 +52,25 @@ async def takes(
 
 def latest_path(scene: Scene, flow: Flow, since_ns: int) -> Trace | None:
     """The trace of the last packet of a flow that had time to arrive."""
-    scene.refresh()
-    seen = _settled(scene, flow, since_ns)
+    seen = _recent(scene, flow, since_ns)
     return seen[-1] if seen else None
 
 
 def _recent(scene: Scene, flow: Flow, since_ns: int) -> list[Trace]:
-    scene.refresh()
-    return _settled(scene, flow, since_ns)[-ENOUGH:]
+    """The latest packets of the flow, ENOUGH at the most, that had the time to arrive."""
+    horizon_ns = time.time_ns() - 2 * ENOUGH * flow.interval_ns - IN_FLIGHT_NS
+    return _settled(scene, flow, max(since_ns, horizon_ns))[-ENOUGH:]
 
 
 def _settled(scene: Scene, flow: Flow, since_ns: int) -> list[Trace]:
     """Traces of the flow's packets that had the time to arrive, in the order in which they were sent."""
+    # Taken before the captures are read: what is sent while they are read is in some of them only.
+    until_ns = time.time_ns() - IN_FLIGHT_NS
+    scene.refresh()
     return traces(
         scene.packets,
         since_ns=since_ns,
-        until_ns=time.time_ns() - IN_FLIGHT_NS,
+        until_ns=until_ns,
         source=flow.source,
         destination=flow.destination,
         protocol=UDP,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
@@ -14,6 +15,7 @@ from typing import Any
 
 TABLE_MAIN, TABLE_LOCAL = 254, 255
 _TABLE_NAMES = {253: "default", TABLE_MAIN: "main", TABLE_LOCAL: "local"}
+_TUNNEL_NAME = re.compile(r"tun-\d+")  # not tun-N-out, the eBPF driver's other end of the pair
 _EVERYTHING = IPv4Network("0.0.0.0/0")
 
 
@@ -144,7 +146,7 @@ class KernelSnapshot:
 
     def tunnels(self) -> tuple[Link, ...]:
         """The links that agents made for tunnels, which are named ``tun-N``."""
-        return tuple(link for link in self.links if link.name.startswith("tun-"))
+        return tuple(link for link in self.links if _TUNNEL_NAME.fullmatch(link.name))
 
     def routes_for(self, destination: IPv4Network | IPv4Address, table: int | None = TABLE_MAIN) -> tuple[Route, ...]:
         """The routes for exactly this prefix (a host's, for an address); ``table`` None looks in all tables."""

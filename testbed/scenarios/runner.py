@@ -10,10 +10,12 @@ import asyncio
 import json
 import os
 import platform
+import threading
 import time
 import traceback
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +63,8 @@ def run_scenario(
     )
     clock_offset_ns = time.time_ns() - time.monotonic_ns()
     listener.run_started(run)
+    # scapy takes its time to import, and checks need it: let that pass while the lab is built.
+    threading.Thread(target=import_module, args=("testbed.evidence.mobile_ip_reader",), daemon=True).start()
     lab: Lab | None = None
     try:
         with ExitStack() as undo, _recorded(run):
