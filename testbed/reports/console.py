@@ -20,7 +20,9 @@ from rich.text import Text
 
 from testbed.reports.result import CheckResult, PathResult, RunListener, RunResult, StepResult, Verdict
 from testbed.reports.wording import (
+    BROKEN,
     Marks,
+    broken_checks,
     duration,
     failure_lines,
     figure,
@@ -30,7 +32,6 @@ from testbed.reports.wording import (
     step_summary,
 )
 
-_BROKEN = (Verdict.FAIL, Verdict.ERROR)
 _STYLES = {Verdict.PASS: "green", Verdict.FAIL: "bold red", Verdict.ERROR: "bold magenta", Verdict.SKIP: "yellow"}
 
 
@@ -84,7 +85,7 @@ class PlainConsole:
         line = f"  {check.verdict} {check.name}: {check.title}"
         if check.verdict is Verdict.SKIP:
             line += f" (not applicable: {check.observed})"
-        if check.verdict not in _BROKEN:
+        if check.verdict not in BROKEN:
             self._detail(line)
             return
         self._tell(line.replace(check.verdict, check.verdict.upper(), 1))
@@ -106,10 +107,8 @@ class PlainConsole:
         for measure in run.measures:
             detail = f" ({measure.detail})" if measure.detail else ""
             self._detail(f"measured {measure.name}: {figure(measure)}{detail}")
-        for step in run.steps:
-            for check in step.checks:
-                if check.verdict in _BROKEN:
-                    self._detail(f"failed step {step.number} {check.name}: {check.title}")
+        for step, check in broken_checks(run):
+            self._detail(f"failed step {step.number} {check.name}: {check.title}")
         self._tell(f"result {run.verdict}: {run_summary(run)}")
         if run.folder:
             self._tell(f"folder {run.folder}")
@@ -166,7 +165,7 @@ class LiveConsole:
         if check.verdict is Verdict.SKIP:
             title.append(self._marks.text(f" (not applicable: {check.observed})"), "dim")
         self._console.print(self._line(3, self._marks.verdicts[check.verdict], _STYLES[check.verdict], title))
-        if check.verdict in _BROKEN:
+        if check.verdict in BROKEN:
             self._print_failure(check)
 
     def path_found(self, step: StepResult, path: PathResult) -> None:
@@ -191,10 +190,12 @@ class LiveConsole:
         if run.measures:
             self._print_measures(run)
         self._console.print()
-        style = _STYLES[run.verdict]
-        self._console.print(
-            self._line(1, self._marks.verdicts[run.verdict], style, self._text(run_summary(run), style))
-        )
+        for step, check in broken_checks(run):
+            # Once more: by now it may have left the screen.
+            told = self._text(f"step {step.number}: {check.title}")
+            self._console.print(self._line(1, self._marks.verdicts[check.verdict], _STYLES[check.verdict], told))
+        mark, style = self._marks.verdicts[run.verdict], _STYLES[run.verdict]
+        self._console.print(self._line(1, mark, style, self._text(run_summary(run), style)))
         if run.folder:
             self._console.print(self._text(f"   {run.folder}"), soft_wrap=True)
             self._console.print(Padding(self._text("  ".join(run.artifacts.values()), "dim"), (0, 0, 0, 3)))

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from testbed.reports.result import CheckResult, Measure, RunResult, StepResult, Verdict
+
+BROKEN = (Verdict.FAIL, Verdict.ERROR)
 
 
 @dataclass(frozen=True)
@@ -105,6 +108,12 @@ def failure_lines(check: CheckResult) -> list[tuple[str, str]]:
     if check.look_closer:
         told.append(("closer", check.look_closer))
     return told
+
+
+def broken_checks(run: RunResult) -> Iterator[tuple[StepResult, CheckResult]]:
+    """Every check that does not hold, or could not be made, with its step."""
+    for step in run.steps:
+        yield from ((step, check) for check in step.checks if check.verdict in BROKEN)
 
 
 def unfinished(run: RunResult) -> str:
