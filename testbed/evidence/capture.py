@@ -31,10 +31,14 @@ READY_TIMEOUT_S = 10.0
 SETTLE_TIMEOUT_S = 3.0
 STOP_TIMEOUT_S = 5.0
 
-# KiB of ring buffer in the kernel for each capture: room for about 2,000 frames of 1,500 bytes.
+# KiB of ring buffer in the kernel for each capture: room for 2,048 frames on a link with an MTU of 1,500 bytes.
 BUFFER_KIB = 4096
 
-_SIOCGIFHWADDR = 0x8927
+# Besides the MTU: an Ethernet header with two VLAN tags. In immediate mode every slot of the ring has the size of the
+# longest frame; without a limit a link with segmentation offload would get slots of 64 KiB, and only 64 of them.
+_FRAME_OVERHEAD = 22
+
+_SIOCGIFMTU, _SIOCGIFHWADDR = 0x8921, 0x8927
 _ARPHRD_ETHER = 1
 _STATISTICS = re.compile(r"(\d+) packets? (captured|received by filter|dropped by kernel|dropped by interface)")
 
@@ -103,6 +107,8 @@ class _Recorder:
 
 class Capture:
     """The captures of a run, written to ``folder`` as ``node.interface.pcap`` with nanosecond times.
+
+    Frames are whole up to the interface's MTU; what segmentation offload makes larger is cut.
 
     Used as a context manager it stops at the end of the block. ``files`` grows with every interface that is added and
     is what :class:`testbed.evidence.packets.PacketLog` follows.
@@ -203,8 +209,10 @@ class Capture:
         path = self.folder / f"{place.name}.{interface}.pcap"
         if any(file.path == path for file in self.files):
             raise LabError(f"{interface} is captured already", node=place.name)
-        file = CaptureFile(place.name, interface, path, _hardware_address(place, interface))
-        argv = [tcpdump, "-i", interface, "-w", str(path), "-n", "-s", "0", "-U", "--immediate-mode"]
+        mtu, mac = _mtu_and_address(place, interface)
+        file = CaptureFile(place.name, interface, path, mac)
+        argv = [tcpdump, "-i", interface, "-w", str(path), "-n", "-s", str(mtu + _FRAME_OVERHEAD)]
+        argv += ["-U", "--immediate-mode"]
         # -Z root: stay what we are. Changing to the user "tcpdump" fails in a user namespace that has no such user.
         argv += ["-Z", "root", "--time-stamp-precision=nano", "-B", str(BUFFER_KIB)]
         process = place.popen(
@@ -217,16 +225,19 @@ class Capture:
         return _Recorder(file, may_vanish, process)
 
 
-def _hardware_address(place: Place, interface: str) -> bytes | None:
-    """The interface's MAC address; None for a link without addresses of six bytes."""
+def _mtu_and_address(place: Place, interface: str) -> tuple[int, bytes | None]:
+    """The interface's MTU, and its MAC address or None for a link without addresses of six bytes (netdevice(7))."""
     request = struct.pack("16s24x", interface.encode())
     with place.entered(), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
         try:
-            answer = fcntl.ioctl(any_socket, _SIOCGIFHWADDR, request)
+            with_mtu, with_address = (
+                fcntl.ioctl(any_socket, question, request) for question in (_SIOCGIFMTU, _SIOCGIFHWADDR)
+            )
         except OSError as error:
             raise LabError(f"capture on {interface}: {error.strerror}", node=place.name) from error
-    (family,) = struct.unpack_from("H", answer, 16)
-    return answer[18:24] if family == _ARPHRD_ETHER else None
+    (mtu,) = struct.unpack_from("i", with_mtu, 16)
+    (family,) = struct.unpack_from("H", with_address, 16)
+    return mtu, with_address[18:24] if family == _ARPHRD_ETHER else None
 
 
 def _wait_until_listening(recorders: Sequence[_Recorder]) -> None:

@@ -66,10 +66,10 @@ def find_parent(packet: Packet, earlier: Sequence[Sighting]) -> Sighting | None:
     recent = [*_recent(packet, earlier)]
     if packet.direction == Direction.OUT:
         return _forwarded_from(packet, recent)
-    if packet.direction == Direction.IN:
-        return _other_end_of_link(packet, recent) or _across_a_gap(packet, recent)
-    same_node = (s for s in recent if s.packet.node == packet.node and s.packet.interface != packet.interface)
-    return next(same_node, None) or _across_a_gap(packet, recent)
+    parent = _other_end_of_link(packet, recent)
+    if parent is None and packet.direction is None:
+        parent = next((s for s in recent if s.packet.node == packet.node and s.packet.frame != packet.frame), None)
+    return parent or _across_a_gap(packet, recent)
 
 
 def _recent(packet: Packet, earlier: Sequence[Sighting]) -> Iterator[Sighting]:
@@ -95,7 +95,7 @@ def _forwarded_from(packet: Packet, recent: Sequence[Sighting]) -> Sighting | No
 def _other_end_of_link(packet: Packet, recent: Sequence[Sighting]) -> Sighting | None:
     for sighting in recent:
         sent = sighting.packet
-        if sent.direction == Direction.OUT and sent.node != packet.node and sent.frame == packet.frame:
+        if sent.direction != Direction.IN and sent.node != packet.node and sent.frame == packet.frame:
             taken = any(
                 child.packet.node == packet.node and child.packet.interface == packet.interface
                 for child in sighting.children
@@ -108,10 +108,14 @@ def _other_end_of_link(packet: Packet, recent: Sequence[Sighting]) -> Sighting |
 def _across_a_gap(packet: Packet, recent: Sequence[Sighting]) -> Sighting | None:
     """The likely predecessor where a capture between the two is missing: an end whose TTL is not lower than ours."""
     header = packet.inner
+    if header is None:
+        return None
     for sighting in recent:
-        before = sighting.packet.inner
-        if before is None or header is None or before.ttl < header.ttl or sighting.packet.overheard:
-            continue
-        if all(child.packet.overheard for child in sighting.children) and sighting.packet.node != packet.node:
+        earlier = sighting.packet
+        before = earlier.inner
+        has_ended = all(child.packet.overheard for child in sighting.children) and not earlier.overheard
+        elsewhere = earlier.node != packet.node
+        came_back = earlier.direction == Direction.OUT and packet.direction == Direction.IN
+        if has_ended and (elsewhere or came_back) and before is not None and before.ttl >= header.ttl:
             return sighting
     return None
