@@ -16,14 +16,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from testbed.network import programs
-from testbed.network.syscalls import MS_BIND, MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_PRIVATE, MS_REC, mount
+from testbed.network.syscalls import MS_BIND, MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_PRIVATE, MS_REC, MS_SHARED, mount
 
 RUN = Path("/run")
 WORLD_FOLDER = RUN / "testbed"
 VARIABLE = "TESTBED_WORLD"
 
-# Entries of /run that belong to each world: names of namespaces, and what mount(8) and iptables would write.
-_PRIVATE_ENTRIES = {"netns", "mount", "xtables.lock"}
+# Entries of /run that belong to each world: names of namespaces, its own files, and what mount(8) and iptables write.
+_PRIVATE_ENTRIES = {"netns", WORLD_FOLDER.name, "mount", "xtables.lock"}
 
 _QUIET = MS_NOSUID | MS_NODEV | MS_NOEXEC
 _SIOCSIFFLAGS = 0x8914
@@ -78,8 +78,21 @@ def _own_run() -> None:
                 if entry.name not in _PRIVATE_ENTRIES:
                     with contextlib.suppress(FileNotFoundError):  # it went away while we looked
                         _bind_back(entry, RUN / entry.name)
-    for folder in (RUN / "netns", WORLD_FOLDER / "tmp"):
-        folder.mkdir(parents=True, exist_ok=True)
+    _own_names()
+    temporary = WORLD_FOLDER / "tmp"
+    temporary.mkdir(parents=True)
+    temporary.chmod(0o1777)
+
+
+def _own_names() -> None:
+    """A shared mount for names of namespaces, as ``ip netns add`` wants it.
+
+    Where it is not one, ``ip`` binds the folder over itself, and names made before could no longer be removed.
+    """
+    names = RUN / "netns"
+    names.mkdir()
+    mount("testbed", str(names), "tmpfs", MS_NOSUID | MS_NODEV, "mode=755")
+    mount("none", str(names), None, MS_SHARED)
 
 
 def _bind_back(entry: os.DirEntry[str], place: Path) -> None:

@@ -114,6 +114,17 @@ def test_closing_frees_the_name() -> None:
     Namespace.create("mn").close()
 
 
+@in_world
+def test_names_given_by_ip_netns_live_beside_ours() -> None:
+    first = Namespace.create("first")
+    subprocess.run(["ip", "netns", "add", "theirs"], check=True)
+    second = Namespace.create("second")
+    first.close()
+    second.close()
+    assert subprocess.run(["ip", "netns"], capture_output=True, text=True).stdout.split() == ["theirs"]
+    subprocess.run(["ip", "netns", "del", "theirs"], check=True)
+
+
 def test_no_namespace_is_made_outside_the_private_world(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(world, "inside", lambda: False)
     with pytest.raises(LabError, match="only made inside the private world"):
