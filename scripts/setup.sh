@@ -74,7 +74,10 @@ as_root() {
 }
 
 # The lock's descriptor is closed for apt: a service that a package starts would hold it for ever.
-apt_get() { as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -o DPkg::Lock::Timeout=600 "$@" 9<&- </dev/null; }
+apt_get() {
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -o DPkg::Lock::Timeout=600 -o Dpkg::Use-Pty=0 "$@" \
+        9<&- </dev/null
+}
 
 install_packages() {
     local wanted missing
@@ -83,6 +86,7 @@ install_packages() {
         die "only Debian and Ubuntu are set up automatically; install the equivalents of: $wanted"
     # shellcheck disable=SC2086 # one word a package
     missing=$(missing_of $wanted | tr '\n' ' ')
+    missing=${missing% }
     [[ -n $missing ]] || return 0
     if [[ $(id -u) -ne 0 ]] && ! command -v sudo >/dev/null; then
         die "neither root nor sudo is here; as root, run: apt-get install --no-install-recommends $missing"
