@@ -47,7 +47,7 @@ def run(
     check_machine(scenario, tunnel)
     if folder:
         # Made before the world is: in there, what is created at the top of /run would go with the world.
-        folder.mkdir(parents=True, exist_ok=True)
+        _make(folder)
     tell_story = partial(_run_here, scenario, chosen, out=folder, tunnel=tunnel, as_json=as_json, quiet=quiet)
     return run_in_world(lambda: output.guarded(tell_story))
 
@@ -63,15 +63,24 @@ def usable_folder(out: str | None) -> Path | None:
     if folder and os.path.lexists(folder):
         if not folder.is_dir():
             raise UsageError(f"--out {folder}: is a file", hint="expected a folder that is new or empty")
+        if not os.access(folder, os.R_OK):
+            raise UsageError(f"--out {folder}: no permission to read it", hint="expected a folder that is new or empty")
         if any(folder.iterdir()):
             raise UsageError(f"--out {folder}: is not empty", hint="expected a folder that is new or empty")
     place = folder or Path("runs")
-    existing = next(parent for parent in (place.absolute(), *place.absolute().parents) if parent.exists())
+    existing = next(parent for parent in (place.absolute(), *place.absolute().parents) if os.path.exists(parent))
     if not existing.is_dir():
         raise UsageError(f"{place}: {existing} is a file", hint="give another folder with --out")
     if not os.access(existing, os.W_OK | os.X_OK):
         raise UsageError(f"{place}: no permission to write in {existing}", hint="give another folder with --out")
     return folder
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:  # a read-only or special file system, a name that is too long
+        raise UsageError(f"--out {folder}: cannot be made: {error.strerror}", hint="give another folder") from error
 
 
 def exit_status(result: RunResult) -> int:

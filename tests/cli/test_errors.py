@@ -83,6 +83,14 @@ def test_a_folder_that_cannot_be_written_to_is_refused(
     assert (outcome.status, outcome.err, runner.calls) == (2, expected, [])
 
 
+@pytest.mark.parametrize("place", ["/proc/results", f"{'long' * 64}/results"])
+def test_a_folder_that_cannot_be_made_is_told_in_one_line(testbed: Command, runner: FakeRunner, place: str) -> None:
+    outcome = testbed("run", "stroll", "--out", place)
+
+    assert outcome.err.startswith(f"testbed: error: --out {place}: cannot be made: ")
+    assert (outcome.status, outcome.err.count("\n"), runner.calls) == (2, 1, ["check_machine"])
+
+
 @pytest.mark.parametrize(
     ("refusal", "complaint"),
     [
