@@ -16,6 +16,7 @@ from typing import Any
 TABLE_MAIN, TABLE_LOCAL = 254, 255
 _TABLE_NAMES = {253: "default", TABLE_MAIN: "main", TABLE_LOCAL: "local"}
 _TUNNEL_NAME = re.compile(r"tun-\d+")  # not tun-N-out, the eBPF driver's other end of the pair
+_TUNNEL_NAME = re.compile(r"tun-\d+")
 _EVERYTHING = IPv4Network("0.0.0.0/0")
 
 
@@ -161,12 +162,12 @@ class KernelSnapshot:
         return tuple(proxy for proxy in self.proxy_neighbours if proxy.address == address)
 
     def entries(self) -> Iterator[Link | Address | Route | Rule | Neighbour | ProxyNeighbour]:
-        """Everything in it that a person would call configuration: not the local table that the kernel keeps."""
+        """What ``ip`` would show a person: not the local table, nor neighbours on links without ARP."""
         yield from self.links
         yield from self.addresses
         yield from (route for route in self.routes if route.table != TABLE_LOCAL)
         yield from self.rules
-        yield from self.neighbours
+        yield from (neighbour for neighbour in self.neighbours if neighbour.state != "noarp")
         yield from self.proxy_neighbours
 
     def summary(self) -> str:
