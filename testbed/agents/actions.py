@@ -83,7 +83,17 @@ class InstallBinding:
 
 @dataclass(frozen=True, slots=True)
 class RemoveBinding:
-    """Home agent: undo :class:`InstallBinding`; the tunnel goes with its last user."""
+    """Home agent: packets for the home address go to the home link again, where nobody is answered for."""
+
+    home_address: IPv4Address
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseTunnel:
+    """Home agent: the home address needs ``tunnel`` no longer; with its last user it is removed.
+
+    An action of its own because the kernel takes 20 ms to remove a device: the reply need not wait for that.
+    """
 
     home_address: IPv4Address
     tunnel: TunnelEndpoints
@@ -135,8 +145,9 @@ class Report:
     fields: Mapping[str, object] = field(default_factory=dict)
 
 
-KernelAction = (
-    InstallBinding | RemoveBinding | InstallVisitor | RemoveVisitor | LeaveHome | UseForeignAgent | ReturnHome
-)
+HomeKernelAction = InstallBinding | RemoveBinding | ReleaseTunnel
+ForeignKernelAction = InstallVisitor | RemoveVisitor
+MobileKernelAction = LeaveHome | UseForeignAgent | ReturnHome
+KernelAction = HomeKernelAction | ForeignKernelAction | MobileKernelAction
 SendAction = SendAdvertisement | SendSolicitation | SendRegistration | AnnounceAddress | AnswerArp
 Action = KernelAction | SendAction | Report

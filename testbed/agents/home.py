@@ -33,6 +33,7 @@ from testbed.agents.actions import (
     Action,
     AnnounceAddress,
     InstallBinding,
+    ReleaseTunnel,
     RemoveBinding,
     Report,
 )
@@ -158,7 +159,7 @@ class HomeAgent:
         binding = self.bindings.get(request.home_address)
         if binding is None or request.care_of_address not in (request.home_address, binding.care_of_address):
             return self._accept(heard, parties, ReplyCode.ACCEPTED, 0)
-        action = RemoveBinding(request.home_address, self._tunnel_to(binding.care_of_address))
+        action = RemoveBinding(request.home_address)
         self._awaited[request.home_address] = _Awaited(heard, parties, action, None)
         return [action]
 
@@ -170,20 +171,21 @@ class HomeAgent:
         earlier = self.bindings.get(heard.request.home_address)
         actions: list[Action] = []
         if binding is None:
-            if earlier is not None:
-                self.bindings.remove(earlier.home_address)
-                actions += self._announce_return(now_s, heard)
-                actions.append(binding_report("binding_removed", earlier, reason="deregistered"))
-            return actions + self._accept(heard, awaited.parties, ReplyCode.ACCEPTED, 0)
+            reply = self._accept(heard, awaited.parties, ReplyCode.ACCEPTED, 0)
+            if earlier is None:  # it expired meanwhile
+                return reply
+            self.bindings.remove(earlier.home_address)
+            report = binding_report("binding_removed", earlier, reason="deregistered")
+            return [*self._announce_return(now_s, heard), *reply, report, self._release(earlier)]
         self.bindings.put(binding)
         if earlier is None:
             actions.append(self._announcements.announce(now_s, AnnounceAddress(binding.home_address)))  # H12
-        news = "binding_added" if earlier is None else "binding_renewed"
-        if earlier is not None and earlier.care_of_address != binding.care_of_address:
-            news = "binding_moved"
-        actions.append(binding_report(news, binding))
-        code = accepting_code(heard)
-        return actions + self._accept(heard, awaited.parties, code, binding.lifetime_s)
+        actions += self._accept(heard, awaited.parties, accepting_code(heard), binding.lifetime_s)
+        if earlier is None:
+            return [*actions, binding_report("binding_added", binding)]
+        if earlier.care_of_address == binding.care_of_address:
+            return [*actions, binding_report("binding_renewed", binding)]
+        return [*actions, binding_report("binding_moved", binding), self._release(earlier)]
 
     def _on_kernel_declined(self, action: object, reason: str) -> list[Action]:
         """The reply never promises what the kernel does not do; the earlier binding, if any, still holds."""
@@ -262,8 +264,11 @@ class HomeAgent:
 
     def _removal(self, binding: Binding, reason: str) -> list[Action]:
         self._announcements.withdraw(binding.home_address)
-        removal = RemoveBinding(binding.home_address, self._tunnel_to(binding.care_of_address))
-        return [removal, binding_report("binding_removed", binding, reason=reason)]
+        removal = RemoveBinding(binding.home_address)
+        return [removal, self._release(binding), binding_report("binding_removed", binding, reason=reason)]
+
+    def _release(self, binding: Binding) -> ReleaseTunnel:
+        return ReleaseTunnel(binding.home_address, self._tunnel_to(binding.care_of_address))
 
     def _tunnel_to(self, care_of_address: IPv4Address) -> TunnelEndpoints:
         return TunnelEndpoints(self.settings.home_agent, care_of_address)

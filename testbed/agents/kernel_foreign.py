@@ -34,6 +34,9 @@ REVERSE_TABLES = 43_400
 """The table of a tunnel is this plus the index of its device."""
 
 FROM_TUNNEL_PRIORITY, FROM_VISITOR_PRIORITY = 434, 435
+_ANY_TABLE = 0
+_MOST_LEFT_RULES = 100_000
+
 ANYWHERE = IPv4Network("0.0.0.0/0")
 
 
@@ -52,6 +55,7 @@ class ForeignKernel:
         self._netlink = RouteNetlink()
         self._link = self._netlink.link_index(interface)
         self._visitors: dict[IPv4Address, _Installed] = {}
+        self._clear_leftovers()
         self._netlink.request(replace_route(ANYWHERE, table=VISITORS_TABLE, type="blackhole"))
 
     def apply(self, action: KernelAction) -> None:
@@ -68,6 +72,17 @@ class ForeignKernel:
             self._remove(home_address)
         undo(self._netlink, delete_route(ANYWHERE, table=VISITORS_TABLE))
         self._netlink.close()
+
+    def _clear_leftovers(self) -> None:
+        """A predecessor that was killed left its visitors and its rules; some routes went with its tunnels."""
+        for host in self._netlink.destinations(VISITORS_TABLE):
+            self._forget_delivery(host.network_address)
+        for priority in (FROM_TUNNEL_PRIORITY, FROM_VISITOR_PRIORITY):
+            for _ in range(_MOST_LEFT_RULES):
+                try:
+                    self._netlink.request(delete_rule(priority, _ANY_TABLE))
+                except KernelRefused:
+                    break  # there is none left
 
     def _install(self, action: InstallVisitor) -> None:
         home_address = action.home_address
@@ -123,13 +138,17 @@ class ForeignKernel:
         self._close_tunnel(installed.action.tunnel, installed.device, home_address)
 
     def _forget(self, action: InstallVisitor, device: TunnelDevice) -> None:
-        host = IPv4Network(action.home_address)
+        if action.reverse:
+            undo(self._netlink, self._reverse_rule(action, device, add=False))
+        self._forget_delivery(action.home_address)
+
+    def _forget_delivery(self, home_address: IPv4Address) -> None:
+        host = IPv4Network(home_address)
         undo(
             self._netlink,
-            *([self._reverse_rule(action, device, add=False)] if action.reverse else []),
             delete_route(host, device=self._link, table=VISITORS_TABLE),
             delete_route(host, device=self._link),
-            delete_neighbour(action.home_address, self._link),
+            delete_neighbour(home_address, self._link),
         )
 
     def _open_tunnel(self, tunnel: TunnelEndpoints, home_address: IPv4Address) -> TunnelDevice:

@@ -6,9 +6,10 @@ out of the tunnel must be a home address that is bound to the tunnel's other end
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv4Network
 
-from testbed.agents.actions import InstallBinding, KernelAction, RemoveBinding
+from testbed.agents.actions import InstallBinding, KernelAction, ReleaseTunnel, RemoveBinding
 from testbed.agents.kernel import RP_FILTER, RP_FILTER_STRICT, Sysctls, undo
 from testbed.errors import KernelRefused, TestbedError
 from testbed.network.rtnetlink import (
@@ -25,14 +26,15 @@ from testbed.tunnels.table import TunnelTable
 
 
 class HomeKernel:
-    """``interface`` is the one on the home link; the tunnel table is the caller's to close."""
+    """``interface`` is the one on the home link, ``mobile_nodes`` may have bindings; the table is the caller's."""
 
-    def __init__(self, interface: str, tunnels: TunnelTable) -> None:
+    def __init__(self, interface: str, tunnels: TunnelTable, mobile_nodes: Iterable[IPv4Address]) -> None:
         self._tunnels = tunnels
         self._netlink = RouteNetlink()
         self._link = self._netlink.link_index(interface)
         self._sysctls = Sysctls()
         self._bindings: dict[IPv4Address, TunnelEndpoints] = {}
+        self._clear_leftovers(mobile_nodes)
         # the kernel would delay proxied answers by up to 0.8 s, as if other hosts had a better right to answer
         self._sysctls.set(f"net/ipv4/neigh/{interface}/proxy_delay", 0)
 
@@ -42,6 +44,8 @@ class HomeKernel:
                 self._install(action.home_address, action.tunnel)
             case RemoveBinding():
                 self._remove(action.home_address)
+            case ReleaseTunnel():
+                self._tunnels.release(action.tunnel, action.home_address)
             case _:
                 raise KernelRefused(f"a home agent cannot do {action}")
 
@@ -50,6 +54,10 @@ class HomeKernel:
             self._remove(home_address)
         self._sysctls.close()
         self._netlink.close()
+
+    def _clear_leftovers(self, mobile_nodes: Iterable[IPv4Address]) -> None:
+        """A predecessor that was killed left its proxy entries; its routes went with its tunnels."""
+        undo(self._netlink, *[delete_proxy_neighbour(home_address, self._link) for home_address in mobile_nodes])
 
     def _install(self, home_address: IPv4Address, tunnel: TunnelEndpoints) -> None:
         earlier = self._bindings.get(home_address)
@@ -66,8 +74,6 @@ class HomeKernel:
             self._restore(home_address, tunnel, earlier)
             raise
         self._bindings[home_address] = tunnel
-        if earlier is not None and earlier != tunnel:
-            self._tunnels.release(earlier, home_address)
 
     def _restore(self, home_address: IPv4Address, tunnel: TunnelEndpoints, earlier: TunnelEndpoints | None) -> None:
         """After a refusal: the earlier binding holds as before, or nothing does."""
@@ -80,11 +86,8 @@ class HomeKernel:
             self._tunnels.release(tunnel, home_address)
 
     def _remove(self, home_address: IPv4Address) -> None:
-        tunnel = self._bindings.pop(home_address, None)
-        if tunnel is None:
-            return
-        self._forget(home_address)
-        self._tunnels.release(tunnel, home_address)
+        if self._bindings.pop(home_address, None) is not None:
+            self._forget(home_address)
 
     def _forget(self, home_address: IPv4Address) -> None:
         undo(

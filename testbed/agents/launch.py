@@ -55,14 +55,14 @@ def _home(settings: HomeSettings, reload: Reload, log: EventLog, undo: ExitStack
     link = _agents_link(settings.interface, undo)
     registrations = _registrations(undo)
     tunnels = _tunnels(settings.tunnel_driver, settings.underlay, undo)
-    kernel = HomeKernel(settings.interface, tunnels)
+    kernel = HomeKernel(settings.interface, tunnels, settings.mobile_nodes)
     undo.callback(kernel.close)
     accepted = {settings.home_network.broadcast_address, *_own_addresses()}  # H5
     if settings.home_agent not in accepted:
         raise KernelRefused(f"home agent address {settings.home_agent} is on no interface of this node")
     own = LinkAddress(link.mac, settings.home_agent, accepted)
     agent = HomeAgent(settings, wall_clock=time.time)
-    process = Process(agent, kernel, link, own, log, reload, registrations=registrations)
+    process = Process(agent, kernel, link, own, log, reload, registrations=registrations, tunnels=tunnels.driver)
     return process, {"role": "home", "name": settings.name, "tunnel_driver": tunnels.driver.name}
 
 
@@ -79,7 +79,8 @@ def _foreign(
     kernel = ForeignKernel(settings.interface, tunnels)
     undo.callback(kernel.close)
     own = LinkAddress(link.mac, access.ip, accepted)
-    process = Process(ForeignAgent(settings, access), kernel, link, own, log, reload, registrations=registrations)
+    agent = ForeignAgent(settings, access)
+    process = Process(agent, kernel, link, own, log, reload, registrations=registrations, tunnels=tunnels.driver)
     return process, {"role": "foreign", "name": settings.name, "tunnel_driver": tunnels.driver.name}
 
 

@@ -171,11 +171,11 @@ class MobileNode:
         return [request, Report("request_sent", target.describe())]
 
     def _on_link_up(self, now_s: float) -> list[Action]:
-        actions = [*self._forget_link(), *self._to(State.SEARCHING)]
+        actions = self._forget_link()
         self._solicitor.restart(now_s)
         if self._solicitor.due(now_s):
             actions += self._solicit()
-        return actions
+        return actions + self._to(State.SEARCHING)
 
     def _on_link_down(self) -> list[Action]:
         return [*self._forget_link(), *self._to(State.UNPLUGGED)]

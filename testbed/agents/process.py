@@ -27,6 +27,7 @@ from testbed.agents.registration_socket import DeliveryError, RegistrationSocket
 from testbed.agents.settings import ForeignSettings, HomeSettings, MobileSettings
 from testbed.errors import ConfigError, DecodeError, KernelRefused, MachineError
 from testbed.protocol.registration import RegistrationRequest
+from testbed.tunnels.driver import TunnelDriver
 
 Settings = HomeSettings | ForeignSettings | MobileSettings
 
@@ -47,7 +48,8 @@ class Process:
     """The loop around one state machine.
 
     ``reload`` reads the configuration again, for SIGHUP. ``registrations`` is the UDP socket of a home or foreign
-    agent, ``carrier`` the watch on a mobile node's cable. All that is passed in is the caller's to close.
+    agent and ``tunnels`` its driver, ``carrier`` the watch on a mobile node's cable. All that is passed in is the
+    caller's to close.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class Process:
         reload: Callable[[], Settings],
         *,
         registrations: RegistrationSocket | None = None,
+        tunnels: TunnelDriver | None = None,
         carrier: Carrier | None = None,
     ) -> None:
         self._agent = agent
@@ -69,6 +72,7 @@ class Process:
         self._log = log
         self._reload = reload
         self._registrations = registrations
+        self._tunnels = tunnels
         self._carrier = carrier
         self._packets_sent = 0
         self._leaving = False
@@ -81,6 +85,9 @@ class Process:
             selector.register(self._link, selectors.EVENT_READ, self._on_link)
             if self._registrations is not None:
                 selector.register(self._registrations, selectors.EVENT_READ, self._on_registrations)
+            tunnel_news = self._tunnels.fileno() if self._tunnels is not None else None
+            if self._tunnels is not None and tunnel_news is not None:
+                selector.register(tunnel_news, selectors.EVENT_READ, self._tunnels.refresh)
             if self._carrier is not None:
                 selector.register(self._carrier, selectors.EVENT_READ, self._on_carrier)
             self._log.write("ready", told)
