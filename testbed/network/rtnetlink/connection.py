@@ -10,7 +10,7 @@ import socket
 import struct
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Interface
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
 from testbed.errors import KernelRefused
 from testbed.network.rtnetlink import links, routing
@@ -166,6 +166,19 @@ class RouteNetlink:
             local = attributes(answer.body, header.size).get(routing.IFA_LOCAL)
             if local is not None and device in (None, index):
                 found.append((index, IPv4Interface((local, length))))
+        return found
+
+    def destinations(self, table: int) -> list[IPv4Network]:
+        """What a routing table has unicast routes for."""
+        header = routing.ROUTE_HEADER
+        message = Message(routing.RTM_GETROUTE, NLM_F_DUMP, header.pack(AF_INET, *[0] * 8), "list routes")
+        found = []
+        for answer in self._dump(message):
+            _family, length, *_rest, kind, _flags = header.unpack_from(answer.body)
+            about = attributes(answer.body, header.size)
+            (held_in,) = struct.unpack("=I", about[routing.RTA_TABLE])
+            if held_in == table and kind == routing.ROUTE_TYPES["unicast"]:
+                found.append(IPv4Network((about.get(routing.RTA_DST, bytes(4)), length)))
         return found
 
     def route_to(self, destination: IPv4Address, source: IPv4Address | None = None) -> Route:

@@ -43,7 +43,7 @@ TABLE_LOCAL = 255
 SCOPE_UNIVERSE, SCOPE_LINK, SCOPE_HOST, SCOPE_ANY = 0, 253, 254, 255
 
 RouteType = Literal["unicast", "blackhole", "unreachable"]
-_ROUTE_TYPES: dict[RouteType, int] = {"unicast": 1, "blackhole": 6, "unreachable": 7}
+ROUTE_TYPES: dict[RouteType, int] = {"unicast": 1, "blackhole": 6, "unreachable": 7}
 _PROTOCOL_STATIC = 4
 _PROTOCOL_ANY = 0
 
@@ -120,7 +120,7 @@ def delete_route(
     type: RouteType | None = None,
 ) -> Message:
     """Take out the first route for ``destination`` that has what is given; ESRCH where there is none."""
-    kind = 0 if type is None else _ROUTE_TYPES[type]
+    kind = 0 if type is None else ROUTE_TYPES[type]
     body = _route_header(destination, table, _PROTOCOL_ANY, SCOPE_ANY, kind, 0)
     body += _route_attributes(destination, device, gateway, table)
     words = _route_words("delete", destination, device, gateway, table, type or "unicast")
@@ -141,7 +141,7 @@ def _route_body(
     if scope is None:
         scope = SCOPE_LINK if gateway is None and kind == "unicast" else SCOPE_UNIVERSE
     flags = RTNH_F_ONLINK if onlink else 0
-    body = _route_header(destination, table, _PROTOCOL_STATIC, scope, _ROUTE_TYPES[kind], flags)
+    body = _route_header(destination, table, _PROTOCOL_STATIC, scope, ROUTE_TYPES[kind], flags)
     body += _route_attributes(destination, device, gateway, table)
     if source is not None:
         body += attribute_address(RTA_PREFSRC, source)
