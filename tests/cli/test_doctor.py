@@ -80,3 +80,14 @@ def test_json_holds_everything_and_the_exit_status_is_the_same(testbed: Command,
             "remedy": "apt install tcpdump",
         }
     ]
+
+
+def test_this_machine_is_examined_and_every_lack_has_a_remedy(testbed: Command) -> None:
+    outcome = testbed("doctor", "--json")
+    found = json.loads(outcome.out)
+
+    assert len({one["name"] for one in found}) == len(found) > 10
+    lacking = [one for one in found if not one["available"]]
+    assert all(one["detail"] for one in found)
+    assert all(one["remedy"] or one["detail"].startswith("not tried") for one in lacking)
+    assert outcome.status == (3 if any(one["required"] for one in lacking) else 0)
