@@ -12,6 +12,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -23,6 +24,7 @@ READY_TIMEOUT_S = 10.0
 STOP_TIMEOUT_S = 3.0
 
 Config = dict[str, Any]
+OUR_AGENT = (sys.executable, "-m", "testbed.agents")
 
 
 class Starter(Protocol):
@@ -32,9 +34,20 @@ class Starter(Protocol):
 
 
 class AgentProcess:
-    """One agent of a lab: ``role`` is home, foreign or mobile; files are written below ``folder``."""
+    """One agent of a lab: ``role`` is home, foreign or mobile; files are written below ``folder``.
 
-    def __init__(self, node: str, role: str, starter: Starter, config: Config, folder: Path) -> None:
+    ``program`` is started with ``ROLE --config FILE`` behind it.
+    """
+
+    def __init__(
+        self,
+        node: str,
+        role: str,
+        starter: Starter,
+        config: Config,
+        folder: Path,
+        program: Sequence[str] = OUR_AGENT,
+    ) -> None:
         self.node = node
         self.role = role
         self.config = config
@@ -42,6 +55,7 @@ class AgentProcess:
         self.events_path = folder / f"{node}.events.jsonl"
         self.log_path = folder / f"{node}.log"
         self.paused = False
+        self.program = program
         self._starter = starter
         self._process: subprocess.Popen[Any] | None = None
 
@@ -49,7 +63,7 @@ class AgentProcess:
         """Start the program; :meth:`ready` waits until it says that it is."""
         self._write_config()
         environment = dict(os.environ, PYTHONPATH=str(Path(testbed.__file__).parents[1]), PYTHONUNBUFFERED="1")
-        argv = [sys.executable, "-m", "testbed.agents", self.role, "--config", str(self.config_path)]
+        argv = [*self.program, self.role, "--config", str(self.config_path)]
         with self.events_path.open("ab") as events, self.log_path.open("ab") as log:
             self._process = self._starter.popen(
                 argv, stdin=subprocess.DEVNULL, stdout=events, stderr=log, env=environment

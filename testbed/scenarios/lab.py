@@ -7,7 +7,7 @@ Building the network is :mod:`testbed.topologies.build`, beginning and ending a 
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from testbed.network.ingress import IngressFilter
 from testbed.network.mininet_net import LabNet
 from testbed.network.netns import Namespace
 from testbed.reports.result import CheckResult, Measure, PathResult, RunListener, RunResult, StepResult, Verdict
-from testbed.scenarios.agent_process import AgentProcess, Config
+from testbed.scenarios.agent_process import OUR_AGENT, AgentProcess, Config
 from testbed.topologies.plan import TopologyPlan
 
 
@@ -29,7 +29,8 @@ class Lab:
     """One running lab.
 
     ``plan`` is the plan of addresses, ``net`` a real Mininet object, ``packets`` all packets captured so far (see
-    :meth:`refresh`), ``run`` the result in the making, ``folder`` the run's folder.
+    :meth:`refresh`), ``run`` the result in the making, ``folder`` the run's folder. ``agent_programs``
+    names, by role, programs that stand in for ours.
     """
 
     def __init__(
@@ -42,6 +43,7 @@ class Lab:
         listener: RunListener,
         *,
         tunnel_driver: str,
+        agent_programs: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
         self.plan = plan
         self.net = net
@@ -51,6 +53,7 @@ class Lab:
         self.folder = folder
         self.listener = listener
         self.tunnel_driver = tunnel_driver
+        self.agent_programs = agent_programs or {}
         self.agents: dict[str, AgentProcess] = {}
         self.at_the_end: list[Callable[[], None]] = []
         self.mobile_network = plan.home.name
@@ -97,7 +100,8 @@ class Lab:
         folder = self.folder / "agents"
         folder.mkdir(exist_ok=True)
         for node, (role, config) in configs.items():
-            self.agents[node] = AgentProcess(node, role, self.namespace(node), config, folder)
+            program = self.agent_programs.get(role, OUR_AGENT)
+            self.agents[node] = AgentProcess(node, role, self.namespace(node), config, folder, program)
         for agent in self.agents.values():
             agent.start()
         for agent in self.agents.values():

@@ -13,7 +13,7 @@ import platform
 import threading
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
@@ -38,12 +38,19 @@ RUNS_FOLDER = Path("runs")
 
 
 def run_scenario(
-    scenario: Scenario, options: Any, *, out: Path | None, tunnel: str, listener: RunListener
+    scenario: Scenario,
+    options: Any,
+    *,
+    out: Path | None,
+    tunnel: str,
+    listener: RunListener,
+    agent_programs: Mapping[str, Sequence[str]] | None = None,
 ) -> RunResult:
     """Run a scenario and write its folder: reports, merged packets, events and the agents' logs.
 
     :param out: the folder to write to; None makes one below ``runs`` named after the time and the scenario.
     :param tunnel: the tunnel driver, or ``auto`` for the one that this kernel has.
+    :param agent_programs: by role (home, foreign, mobile), a program to start instead of our agent.
 
     What goes wrong in the lab is in the result (``error``); an interrupt too (``interrupted``). Other exceptions come
     through once the folder is written.
@@ -68,7 +75,7 @@ def run_scenario(
     lab: Lab | None = None
     try:
         with ExitStack() as undo, _recorded(run):
-            lab = _open_lab(undo, plan, run, folder, listener, driver)
+            lab = _open_lab(undo, plan, run, folder, listener, driver, agent_programs)
             asyncio.run(_tell(scenario, lab, options))
     finally:
         run.ended_ns = time.time_ns()
@@ -78,14 +85,20 @@ def run_scenario(
 
 
 def _open_lab(
-    undo: ExitStack, plan: TopologyPlan, run: RunResult, folder: Path, listener: RunListener, driver: str
+    undo: ExitStack,
+    plan: TopologyPlan,
+    run: RunResult,
+    folder: Path,
+    listener: RunListener,
+    driver: str,
+    agent_programs: Mapping[str, Sequence[str]] | None,
 ) -> Lab:
     listener.progress(f"building {plan.name}")
     net = build_lab(plan)
     undo.callback(net.stop)
     capture = Capture(folder / "captures")
     undo.callback(capture.stop)
-    lab = Lab(plan, net, capture, run, folder, listener, tunnel_driver=driver)
+    lab = Lab(plan, net, capture, run, folder, listener, tunnel_driver=driver, agent_programs=agent_programs)
     undo.callback(_stop_agents, lab)
     undo.callback(_run_all, lab.at_the_end)
     listener.progress("starting captures")

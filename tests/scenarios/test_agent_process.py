@@ -1,4 +1,4 @@
-"""An agent is any program that says ``ready``: started, silenced, told to read again, stopped, and missed when it dies."""
+"""An agent is any program that says ``ready``: started, silenced, told to read again, stopped, missed when it dies."""
 
 from __future__ import annotations
 

@@ -1,0 +1,49 @@
+"""Stands in for an agent: ours, with one thing left out (``python -m tests.scenarios.faulty_agent FAULT …``).
+
+The scenario does not know; it has to notice.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from testbed.agents import __main__ as agent
+from testbed.agents import admission, kernel_home
+from testbed.network import rtnetlink
+
+
+def no_tunnel() -> None:
+    """The home agent accepts, answers ARP for the mobile node, and has no tunnel to it."""
+
+    def install(self: Any, home_address: Any, tunnel: Any) -> None:
+        self._netlink.request(rtnetlink.add_proxy_neighbour(home_address, self._link))
+
+    kernel_home.HomeKernel._install = install  # type: ignore[method-assign]
+
+
+def no_proxy_arp() -> None:
+    """The home agent never answers ARP for the mobile node."""
+
+    def nothing(address: Any, device: int) -> rtnetlink.Message:
+        return rtnetlink.set_link("lo", up=True)
+
+    kernel_home.add_proxy_neighbour = nothing  # type: ignore[attr-defined]
+
+
+def no_authentication() -> None:
+    """The home agent believes every authenticator."""
+    admission.verify = lambda *_arguments, **_options: None  # type: ignore[attr-defined]
+
+
+FAULTS: dict[str, Callable[[], None]] = {
+    "no-tunnel": no_tunnel,
+    "no-proxy-arp": no_proxy_arp,
+    "no-authentication": no_authentication,
+}
+
+if __name__ == "__main__":
+    fault, *arguments = sys.argv[1:]
+    FAULTS[fault]()
+    sys.exit(agent.main(arguments))
