@@ -6,6 +6,7 @@ Building the network is :mod:`testbed.topologies.build`, beginning and ending a 
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -138,7 +139,10 @@ class Lab:
         self.listener.step_started(step)
         try:
             yield step
-        except BaseException as error:
+        except (KeyboardInterrupt, asyncio.CancelledError):
+            step.error = "interrupted"
+            raise
+        except Exception as error:
             step.error = str(error) or type(error).__name__
             raise
         finally:
