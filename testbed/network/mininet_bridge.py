@@ -59,7 +59,7 @@ class LabBridge(NetlinkNode, Switch):  # type: ignore[misc]  # Mininet has no ty
             self.deleteIntfs()
             self.request(rtnetlink.delete_link(self.bridge_index), ignore=(errno.ENODEV,))
 
-    def ports(self) -> list[str]:
+    def plugged_in(self) -> list[str]:
         """Names of the interfaces that are plugged in, as the lab knows it."""
         return [interface.name for interface in self.intfList()]
 

@@ -7,6 +7,7 @@ moving it, is mininet_net.py's business.
 from __future__ import annotations
 
 import errno
+import itertools
 import re
 from dataclasses import replace
 from ipaddress import IPv4Interface
@@ -164,11 +165,11 @@ class LabLink(Link):  # type: ignore[misc]
 def _name(node: NetlinkNode, other: NetlinkNode, port: int | None) -> str:
     if not isinstance(node, LabBridge):
         return f"eth{node.newPort() if port is None else port}"
-    if other.name not in node.nameToIntf and node.rtnetlink.link(other.name) is None:
-        return str(other.name)[:_LONGEST_NAME]
-    port = node.newPort() if port is None else port
-    tail = f"-{port}"
-    return str(other.name)[: _LONGEST_NAME - len(tail)] + tail
+    # All bridges share a namespace, so a cable between two of them is named after both.
+    wanted = f"{node.name}-{other.name}" if isinstance(other, LabBridge) else str(other.name)
+    tails = itertools.chain([""], (f"-{number}" for number in itertools.count(1)))
+    names = (wanted[: _LONGEST_NAME - len(tail)] + tail for tail in tails)
+    return next(name for name in names if node.rtnetlink.link(name) is None)
 
 
 def _mac(text: str | None) -> bytes | None:
