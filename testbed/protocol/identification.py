@@ -76,6 +76,7 @@ class Identifier:
         """``entropy`` gives at least ten random bits; the default takes them from the operating system."""
         self._entropy = _operating_system_entropy if entropy is None else entropy
         self._offset = 0  # home agent's clock minus ours, in units of 2^-32 s
+        self._clock = 0  # ours at the latest request, as a timestamp
         self._latest: int | None = None
         self._floor: int | None = None
 
@@ -89,7 +90,8 @@ class Identifier:
 
         Bits that the clock does not have are random, as RFC 5944 5.7.1 advises.
         """
-        stamp = (ntp_timestamp(clock_s) + self._offset) % _ERA & ~_BITS_WITHOUT_TIME
+        self._clock = ntp_timestamp(clock_s)
+        stamp = (self._clock + self._offset) % _ERA & ~_BITS_WITHOUT_TIME
         stamp |= self._entropy() & _BITS_WITHOUT_TIME
         if self._floor is not None and _difference(stamp, self._floor) <= 0:
             stamp = (self._floor + 1) % _ERA
@@ -104,9 +106,10 @@ class Identifier:
         """
         if self._latest is None:
             return
-        whole_seconds = _difference(reply_identification & ~_LOW_HALF, self._latest & ~_LOW_HALF)
-        self._offset += whole_seconds
-        if whole_seconds < 0:
+        home_seconds = reply_identification & ~_LOW_HALF
+        # Against our clock, not against the latest stamp: that is ahead of it where the clock had stepped back.
+        self._offset = _difference(home_seconds, self._clock & ~_LOW_HALF)
+        if _difference(home_seconds, self._latest & ~_LOW_HALF) < 0:
             self._floor = None
 
 
