@@ -108,6 +108,13 @@ class Lab:
         for agent in self.agents.values():
             await agent.ready()
 
+    def stop_agents(self) -> None:
+        """Tell all agents to leave, then wait for each."""
+        for agent in self.agents.values():
+            agent.ask_to_stop()
+        for agent in self.agents.values():
+            agent.stop()
+
     def move(self, network: str) -> int:
         """Move the mobile node's cable to another network; the node sees its carrier go down and up.
 

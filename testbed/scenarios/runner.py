@@ -99,7 +99,7 @@ def _open_lab(
     capture = Capture(folder / "captures")
     undo.callback(capture.stop)
     lab = Lab(plan, net, capture, run, folder, listener, tunnel_driver=driver, agent_programs=agent_programs)
-    undo.callback(_stop_agents, lab)
+    undo.callback(lab.stop_agents)
     undo.callback(_run_all, lab.at_the_end)
     listener.progress("starting captures")
     places: list[tuple[Namespace, str]] = [
@@ -128,13 +128,6 @@ def _recorded(run: RunResult) -> Iterator[None]:
         run.error = f"{type(error).__name__}: {error}"
         Path(run.folder, "traceback.txt").write_text(traceback.format_exc())
         raise
-
-
-def _stop_agents(lab: Lab) -> None:
-    for agent in lab.agents.values():
-        agent.ask_to_stop()
-    for agent in lab.agents.values():
-        agent.stop()
 
 
 def _run_all(callbacks: list[Any]) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from testbed.network import world
-from testbed.reports.result import CheckResult, PathResult, RunResult, StepResult, Verdict
+from testbed.reports.result import CheckResult, RunResult, SilentListener, Verdict
 from testbed.scenarios import catalogue
 from testbed.scenarios.options import parse_settings
 from testbed.scenarios.runner import run_scenario
@@ -21,24 +21,14 @@ pytestmark = [
 ]
 
 
-class _Silent:
-    """A listener that has nothing to say."""
-
-    def run_started(self, run: RunResult) -> None: ...
-    def progress(self, what: str) -> None: ...
-    def step_started(self, step: StepResult) -> None: ...
-    def check_ended(self, step: StepResult, check: CheckResult) -> None: ...
-    def path_found(self, step: StepResult, path: PathResult) -> None: ...
-    def step_ended(self, step: StepResult) -> None: ...
-    def run_ended(self, run: RunResult) -> None: ...
-
-
 def roam(folder: Path, *settings: str, home_agent_fault: str | None = None) -> RunResult:
     scenario = catalogue.get("roam")
     fault = (sys.executable, "-m", "tests.scenarios.faulty_agent", str(home_agent_fault))
     programs = {"home": fault} if home_agent_fault else None
     options: Any = parse_settings(scenario.options, settings)
-    return run_scenario(scenario, options, out=folder, tunnel="auto", listener=_Silent(), agent_programs=programs)
+    return run_scenario(
+        scenario, options, out=folder, tunnel="auto", listener=SilentListener(), agent_programs=programs
+    )
 
 
 def failures(run: RunResult) -> dict[str, CheckResult]:

@@ -1,0 +1,1 @@
+"""Measurements: ratios of one run, printed by ``make bench``."""
