@@ -171,17 +171,24 @@ def _ends(link: LabLink) -> tuple[LabIntf, LabIntf]:
 
 
 class _carrier:  # noqa: N801 - reads as a statement
-    """Wait, at the end of the block, until the kernel has told of this interface's carrier going up or down."""
+    """Wait, at the end of the block, until the kernel has told of this interface's carrier going up or down.
+
+    An interface that is administratively down has nothing to tell, nor has one that is already as wanted.
+    """
 
     def __init__(self, interface: LabIntf, *, up: bool) -> None:
         self._interface, self._up = interface, up
 
     def __enter__(self) -> None:
-        self._monitor = LinkMonitor(self._interface.node.namespace.fd)
+        node = self._interface.node
+        self._monitor = LinkMonitor(node.namespace.fd)
+        flags = node.rtnetlink.link_flags(self._interface.index)
+        carrier = bool(flags & rtnetlink.IFF_LOWER_UP)
+        self._will_tell = bool(flags & rtnetlink.IFF_UP) and carrier is not self._up
 
     def __exit__(self, kind: object, *_exception: object) -> None:
         try:
-            if kind is None:
+            if kind is None and self._will_tell:
                 self._wait()
         finally:
             self._monitor.close()

@@ -66,5 +66,6 @@ def _sysctls(plan: NodePlan) -> dict[str, int]:
     values = {"net/ipv4/ip_forward": int(plan.forwards)}
     names = ("all", "default", *(interface.name for interface in plan.interfaces))
     values |= {f"net/ipv4/conf/{name}/{key}": value for name in names for key, value in _INTERFACE_SYSCTLS.items()}
-    # Evidence must not be thinned out: every packet that dies is answered for.
+    # Evidence must not be thinned out: every packet that dies is answered for. (Except, after some, those for which
+    # there is no route: that limit, net.ipv4.route.error_cost, is the machine's and no namespace can change it.)
     return values | {"net/ipv4/icmp_ratelimit": 0} if plan.forwards else values
