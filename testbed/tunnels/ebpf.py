@@ -126,29 +126,35 @@ class EbpfDriver:
                 name, _other_end(name), mtu=mtu, mac=mac, arp=False, gso_max_size=_LARGEST_SUPERPACKET
             )
         )
+        device = TunnelDevice(name, self._devices.kernel.link_index(name), endpoints, self.name)
+        entrance = self._devices.kernel.link_index(_other_end(name))
+        tunnel = _TUNNEL.pack(
+            endpoints.local.packed, endpoints.remote.packed, device.index, entrance, 1, mac, self._ttl
+        )
         try:
-            return self._furnish(name, endpoints, mac)
-        except BaseException:
+            self._tunnels_in.insert(_addresses(endpoints), tunnel, f"a tunnel {endpoints}")
+        except KernelRefused:  # EEXIST: the entry is another device's, and stays
             self._devices.remove(name)
             raise
+        self._open[name] = (device, entrance)
+        try:
+            self._furnish(device, entrance, tunnel)
+        except BaseException:
+            self.close(device)
+            raise
+        return device
 
-    def _furnish(self, name: str, endpoints: TunnelEndpoints, mac: bytes) -> TunnelDevice:
-        kernel = self._devices.kernel
-        index, entrance = kernel.link_index(name), kernel.link_index(_other_end(name))
-        tunnel = _TUNNEL.pack(endpoints.local.packed, endpoints.remote.packed, index, entrance, 1, mac, self._ttl)
-        self._counts.update(_INDEX.pack(index), bytes(_COUNTS.size))
-        self._tunnels_out.update(_INDEX.pack(entrance), tunnel)
-        kernel.request(
+    def _furnish(self, device: TunnelDevice, entrance: int, tunnel: bytes) -> None:
+        """Counters, the program at the entrance, and both ends up."""
+        self._counts.insert(_INDEX.pack(device.index), bytes(_COUNTS.size), f"counters of {device.name}")
+        self._tunnels_out.insert(_INDEX.pack(entrance), tunnel, f"the entrance of {device.name}")
+        self._devices.kernel.request(
             add_clsact(entrance),
             attach_program(entrance, "ingress", self._encapsulate, "encapsulate", priority=_PRIORITY),
             # Routes for outer packets are looked up as if they were forwarded from here; no packet ever is.
             set_link(entrance, ipv4_settings={_FORWARDING: 1}),
         )
-        self._devices.bring_up(_other_end(name), name)
-        self._tunnels_in.update(_addresses(endpoints), tunnel)
-        device = TunnelDevice(name, index, endpoints, self.name)
-        self._open[name] = (device, entrance)
-        return device
+        self._devices.bring_up(_other_end(device.name), device.name)
 
     def close(self, device: TunnelDevice) -> None:
         """See `TunnelDriver.close`."""

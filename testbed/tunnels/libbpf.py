@@ -14,6 +14,7 @@ from testbed.errors import KernelRefused, MissingFeature, MissingPrivilege
 
 _LIBRARY = "libbpf.so.1"
 _WARNING = 0  # enum libbpf_print_level
+_BPF_NOEXIST = 1
 _PRINT = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p)
 
 _warnings: list[str] = []
@@ -55,11 +56,15 @@ class BpfMap:
         self._value_size = value_size
         self._cpus = cpus
 
-    def update(self, key: bytes, value: bytes) -> None:
-        """Set a value; in a per-cpu map the same for every CPU."""
+    def insert(self, key: bytes, value: bytes, what: str) -> None:
+        """A new entry, in a per-cpu map the same for every CPU; EEXIST where the key is there.
+
+        ``what`` is for the error message.
+        """
         if self._cpus is not None:
             value = (value + bytes(-len(value) % 8)) * self._cpus
-        _check(_library().bpf_map_update_elem(self._descriptor, key, value, ctypes.c_ulonglong(0)), "set a map entry")
+        no_exist = ctypes.c_ulonglong(_BPF_NOEXIST)
+        _check(_library().bpf_map_update_elem(self._descriptor, key, value, no_exist), f"add {what}")
 
     def lookup(self, key: bytes) -> list[bytes]:
         """The values of a key: one, or one per CPU; none where the key is not there."""

@@ -1,6 +1,6 @@
 """Which tunnel drivers work here, found out by making a tunnel in a network namespace that is thrown away.
 
-Run as a program it prints one JSON line a driver; `try_drivers` does so in a child process, because namespaces belong to
+Run as a program it prints one JSON line a driver; `try_drivers` runs it as a child, because namespaces belong to
 threads and the caller's must not change.
 """
 

@@ -54,9 +54,9 @@ class Ends:
 
 
 @pytest.fixture
-def ends(line: Line, driver_name: str) -> Iterator[Ends]:
+def ends(driver_name: str, line: Line) -> Iterator[Ends]:
     with line["ha"].entered():
-        ha = open_driver(driver_name, underlay=["core"])
+        ha = open_driver(driver_name, underlay=["core", "cn"])
         from_ha = ha.open(FROM_HA)
     with line["fa"].entered():
         fa = open_driver(driver_name, underlay=["core"])

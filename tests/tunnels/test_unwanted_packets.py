@@ -37,7 +37,7 @@ def test_an_encapsulated_packet_without_a_tunnel_is_dropped_counted_and_not_answ
         assert not any(is_icmp_error(packet) for packet in wire.drain())
 
 
-def test_strangers_are_not_answered_before_the_first_tunnel_nor_after_the_last(line: Line, driver_name: str) -> None:
+def test_strangers_are_not_answered_before_the_first_tunnel_nor_after_the_last(driver_name: str, line: Line) -> None:
     with line["fa"].entered():
         driver = open_driver(driver_name, underlay=["core"])
     with line.listening("core", "fa") as wire:
