@@ -53,20 +53,24 @@ class LinkMonitor:
         instead, so that nobody goes on believing something stale (removals are then not told).
         """
         changes: list[LinkChange] = []
+        overflowed = False
         while True:
             try:
                 datagram = self._socket.recv(_RECEIVE_BYTES)
             except BlockingIOError:
-                return changes
+                # Only now: what was still waiting when the overflow was told is older than the present state.
+                return self._present_state() if overflowed else changes
             except OSError as failure:
                 if failure.errno != errno.ENOBUFS:
                     raise
-                changes = [
-                    LinkChange(link.index, link.name, link.up, carrier_ups=link.carrier_ups)
-                    for link in self._kernel.links()
-                ]
+                overflowed = True
                 continue
             for answer in answers(datagram):
                 link = links.decode_link(answer.body)
                 removed = answer.type == links.RTM_DELLINK
                 changes.append(LinkChange(link.index, link.name, link.up and not removed, removed, link.carrier_ups))
+
+    def _present_state(self) -> list[LinkChange]:
+        return [
+            LinkChange(link.index, link.name, link.up, carrier_ups=link.carrier_ups) for link in self._kernel.links()
+        ]
