@@ -111,7 +111,8 @@ class Section:
         except ValueError:
             octets = b""
         if not octets:
-            self.refuse(key, "(not shown)", expected)  # keys stay out of logs, even broken ones
+            # keys stay out of logs, even broken ones
+            raise ConfigError(f"{self._file}: {self._at}{key} is something else (not shown), expected {expected}")
         return octets
 
     def section(self, key: str) -> Section:
@@ -142,6 +143,8 @@ class Section:
 
 
 def _shown(value: object) -> str:
-    """A value as the file has it, short enough for one line."""
+    """A value as the file has it, short enough for one line; not what is inside it, which may be keys."""
+    if isinstance(value, dict | list) and value:
+        return "an object" if isinstance(value, dict) else "a list"
     text = json.dumps(value)
     return text if len(text) <= _LONGEST_SHOWN else f"{text[: _LONGEST_SHOWN - 3]}..."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 _TYPES: dict[str, tuple[type, ...]] = {
@@ -12,6 +13,13 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "number": (int, float),
     "boolean": (bool,),
     "null": (type(None),),
+}
+_SIZES: dict[str, list[str]] = {
+    "maximum": ["number"],
+    "minItems": ["array"],
+    "minLength": ["string"],
+    "maxLength": ["string"],
+    "pattern": ["string"],
 }
 _SAID_ONLY = {"$schema", "$defs", "title", "description"}
 
@@ -31,19 +39,40 @@ def violations(schema: dict[str, Any], value: Any, root: dict[str, Any] | None =
             found += [] if value == rule else [f"{at}: not {rule!r}"]
         elif keyword == "enum":
             found += [] if value in rule else [f"{at}: not one of {rule}"]
+        elif keyword == "oneOf":
+            fitting = sum(not violations(choice, value, root, at) for choice in rule)
+            found += [] if fitting == 1 else [f"{at}: fits {fitting} of {len(rule)} choices, not one"]
         elif keyword == "minimum":
-            found += [] if value >= rule else [f"{at}: less than {rule}"]
+            found += [] if not _is_a(value, "number") or value >= rule else [f"{at}: less than {rule}"]
+        elif keyword in _SIZES:
+            found += (
+                [] if not _is_a(value, _SIZES[keyword]) or _fits(keyword, rule, value) else [f"{at}: {keyword} {rule}"]
+            )
         elif keyword == "required":
-            found += [f"{at}: no '{name}'" for name in rule if name not in value]
+            found += [f"{at}: no '{name}'" for name in rule if isinstance(value, dict) and name not in value]
         elif keyword == "items":
             found += [
-                line for place, item in enumerate(value) for line in violations(rule, item, root, f"{at}[{place}]")
+                line
+                for place, item in enumerate(value if isinstance(value, list) else [])
+                for line in violations(rule, item, root, f"{at}[{place}]")
             ]
         elif keyword in ("properties", "additionalProperties"):
             continue
         else:
             raise AssertionError(f"the validator does not know '{keyword}'")
     return found + (_members(schema, value, root, at) if isinstance(value, dict) else [])
+
+
+def _fits(keyword: str, rule: Any, value: Any) -> bool:
+    match keyword:
+        case "maximum":
+            return bool(value <= rule)
+        case "minItems" | "minLength":
+            return bool(len(value) >= rule)
+        case "maxLength":
+            return bool(len(value) <= rule)
+        case _:
+            return re.search(rule, value) is not None
 
 
 def _members(schema: dict[str, Any], value: dict[str, Any], root: dict[str, Any], at: str) -> list[str]:
