@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from testbed.network import programs
-from testbed.network.syscalls import MS_BIND, MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_PRIVATE, MS_REC, MS_SHARED, mount
+from testbed.network.syscalls import MS_BIND, MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_PRIVATE, MS_REC, mount
 
 RUN = Path("/run")
 WORLD_FOLDER = RUN / "testbed"
@@ -85,14 +85,13 @@ def _own_run() -> None:
 
 
 def _own_names() -> None:
-    """A shared mount for names of namespaces, as ``ip netns add`` wants it.
+    """A mount of its own for names of namespaces.
 
-    Where it is not one, ``ip`` binds the folder over itself, and names made before could no longer be removed.
+    Where it is none, ``ip netns add`` binds the folder over itself, and names made before could no longer be removed.
     """
     names = RUN / "netns"
     names.mkdir()
     mount("testbed", str(names), "tmpfs", MS_NOSUID | MS_NODEV, "mode=755")
-    mount("none", str(names), None, MS_SHARED)
 
 
 def _bind_back(entry: os.DirEntry[str], place: Path) -> None:

@@ -12,7 +12,6 @@ from mininet.net import Mininet
 
 from testbed.errors import KernelRefused
 from testbed.network.mininet_net import LabNet
-from testbed.network.netns import Namespace
 from testbed.topologies import lab
 from testbed.topologies.lab import build_lab
 from testbed.topologies.mininet_topo import TwoVisited, topos
@@ -104,12 +103,13 @@ def test_addresses_macs_and_ports_are_the_planned_ones() -> None:
 
 @in_world
 def test_settings_of_the_host_do_not_leak_into_the_lab() -> None:
-    """New namespaces may copy what the namespace of their maker has: spoil that first."""
+    """New namespaces copy the host's values, which are not ours to change: spoil them in the nodes instead."""
     spoiled = {"rp_filter": 2, "send_redirects": 1, "accept_redirects": 1, "arp_ignore": 1, "proxy_arp": 1}
-    root = Namespace.current("root")
-    for name in ("all", "default"):
-        root.write_sysctls({f"net/ipv4/conf/{name}/{key}": value for key, value in spoiled.items()})
-    net = build_lab(PLAN)
+    net = LabNet(TwoVisited())
+    for node in PLAN.nodes:
+        for name in ("all", "default", *(interface.name for interface in node.interfaces)):
+            net[node.name].namespace.write_sysctls({f"net/ipv4/conf/{name}/{key}": spoiled[key] for key in spoiled})
+        lab.configure(net[node.name], node)
     for node in PLAN.nodes:
         namespace = net[node.name].namespace
         for name in ("all", "default", *(interface.name for interface in node.interfaces)):
