@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 from scapy.layers.inet import IP, TCP, UDP, fragment
-from scapy.layers.l2 import ARP
+from scapy.layers.l2 import ARP, Ether
 
 from testbed.evidence.packets import CaptureFile, PacketLog
 from testbed.evidence.sightings import LONGEST_FLIGHT_NS, identity
 from testbed.evidence.trace import Path as Way
 from testbed.evidence.trace import Trace, by_path, trace, trace_packets, traces
-from tests.evidence.wire import BROADCAST, HOP_NS, START_NS, Wire, datagram, triangle_downlink, tunnelled
+from tests.evidence.wire import BROADCAST, HOP_NS, START_NS, Wire, datagram, mac, triangle_downlink, tunnelled
 
 CN, MN = IPv4Address("203.0.113.10"), IPv4Address("192.0.2.10")
 DOWNLINK = "cn → core → ha ⇒ core ⇒ fa → mn"
@@ -104,6 +104,29 @@ def test_copies_that_lie_far_apart_are_never_joined_by_a_gap(tmp_path: Path) -> 
     assert [found.path.hops for found in downlinks(wire.log(without=("cn:eth0",)))] == [0, 4]
 
 
+def test_two_copies_on_one_link_at_the_same_time_are_two_packets(tmp_path: Path) -> None:
+    wire = Wire(tmp_path)
+    for place in ("cn:eth0", "cn:eth0", "mn:eth0", "mn:eth0"):
+        frame = bytes(Ether(src=mac("cn:eth0"), dst=mac("mn:eth0")) / datagram(1))
+        wire.see(place, frame)
+    assert [str(found.path) for found in downlinks(wire.log())] == ["cn → mn", "cn → mn"]
+
+
+def test_across_a_gap_no_packet_gains_hops_to_live(tmp_path: Path) -> None:
+    wire = Wire(tmp_path)
+    triangle_downlink(wire, 7, dies_at="ha")
+    wire.link("cn:eth0", "core:cn", datagram(7))
+    ways = [str(found.path) for found in downlinks(wire.log(without=("cn:eth0",)))]
+    assert ways == ["core → ha", "core"]
+
+
+def test_a_node_that_overheard_a_packet_and_sends_the_same_is_its_origin(tmp_path: Path) -> None:
+    wire = Wire(tmp_path)
+    wire.link("cn:eth0", "ha:lan", datagram(7), flooded="host:eth0")
+    wire.link("host:eth0", "ha:lan", datagram(7, ttl=70))
+    assert [str(found.path) for found in downlinks(wire.log())] == ["cn → ha", "host → ha"]
+
+
 def test_copies_for_two_bindings_are_two_ways_of_one_packet(tmp_path: Path) -> None:
     wire = Wire(tmp_path)
     wire.link("cn:eth0", "ha:core", datagram(1))
@@ -192,7 +215,7 @@ def test_traces_begin_in_the_given_time_and_are_followed_beyond_it(tmp_path: Pat
     (found,) = traces(log, since_ns=second_ns, until_ns=second_ns + 1, source=CN, destination=MN)
     assert found.sent_ns == second_ns
     assert str(found.path) == DOWNLINK
-    assert traces(log, since_ns=second_ns + 1, until_ns=second_ns + HOP_NS) == []
+    assert traces(log, since_ns=second_ns + 1, until_ns=second_ns + 5 * HOP_NS, source=CN, destination=MN) == []
 
 
 def test_one_sighting_leads_to_the_whole_trace(tmp_path: Path) -> None:
