@@ -10,6 +10,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,7 +22,6 @@ from testbed.fullkernel.acceleration import kvm_works
 from testbed.fullkernel.kernels import Kernel, find_kernel
 from testbed.network import programs
 from testbed.network.world import run_in_world
-from testbed.network.world_view import WORLD_FOLDER
 
 MEMORY = "3G"
 # Deadlines inside stretch by this much: a virtual CPU that shares its core, and one that is emulated.
@@ -95,9 +95,8 @@ def run(machine: VirtualMachine, order: Order) -> int:
 
 
 def _boot(machine: VirtualMachine, order: Order) -> int:
-    """In the private world: everything is a child of ours, and all files lie in the world's own folder."""
-    control = WORLD_FOLDER / "vm"
-    control.mkdir()
+    """In the private world: everything is a child of ours, and temporary files are the world's own."""
+    control = Path(tempfile.mkdtemp(prefix="vm-"))
     (control / "script").write_text(guest.script(_job(machine, order), control))
     _run_to_the_end(_command(machine, order, control), order.deadline_s)
     return _status(control / "status", len(order.commands))
