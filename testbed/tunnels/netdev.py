@@ -49,7 +49,7 @@ class NetdevDriver:
     def _catch_all(self) -> None:
         # Bound to the loopback, because unbound it would equal tunl0 where the module has put one into the namespace,
         # and because ip_tunnel_lookup() prefers a tunnel bound to the device of arrival to any that is not: bound to
-        # an underlay device it would take the packets of all other tunnels. For devices it is not bound to it comes last.
+        # an underlay device it would take the packets of all other tunnels. Not bound there, it comes last.
         kernel = self._devices.kernel
         silence = {_RP_FILTER: _STRICT, _FORWARDING: 0}
         kernel.request(add_ipip(_CATCH_ALL, None, None, ttl=self._ttl, device=kernel.link_index("lo")))
