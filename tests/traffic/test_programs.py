@@ -194,7 +194,7 @@ def test_wrong_bytes_are_noticed(tmp_path: Path) -> None:
         with rubbish:
             rubbish.sendall(b"GET / HTTP/1.0\r\n\r\n")
             summary = await connection.server.told("summary")
-        assert "corrupt: record 0, byte 0: 0x47 came, 0x00 was sent" in summary["broken"]
+        assert "corrupt: record 0, byte 0: 0x47 came, 0x4d was sent" in summary["broken"]
         assert connection.server.finish() is not None
 
     run(story())
