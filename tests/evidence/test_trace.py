@@ -1,12 +1,10 @@
 from __future__ import annotations
 
+import random
 from ipaddress import IPv4Address
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from scapy.layers.inet import IP, TCP, UDP, fragment
 from scapy.layers.l2 import ARP, Ether
 
@@ -221,28 +219,35 @@ def test_traces_begin_in_the_given_time_and_are_followed_beyond_it(tmp_path: Pat
     assert traces(log, since_ns=second_ns + 1, until_ns=second_ns + 5 * HOP_NS, source=CN, destination=MN) == []
 
 
-@given(st.lists(st.lists(st.integers(0, 4), min_size=9, max_size=9), max_size=12))
-def test_captures_that_are_read_unevenly_give_the_same_traces_in_the_end(steps: list[list[int]]) -> None:
-    with TemporaryDirectory() as folder:
-        wire = Wire(Path(folder))
-        for number in range(12):
-            # Every third one has the same bytes, some of them die, so that much depends on the order.
-            triangle_downlink(wire, number % 3, dies_at="fa" if number % 4 == 1 else None)
-        whole = wire.files()
-        growing = [CaptureFile(file.node, file.interface, file.path.with_suffix(".part"), file.mac) for file in whole]
-        contents = [file.path.read_bytes() for file in whole]
-        log, shown = PacketLog(growing), [24] * len(whole)
-        for step in [*steps, [1000] * len(whole)]:
-            for index, (file, content) in enumerate(zip(growing, contents, strict=True)):
-                shown[index] += step[index % len(step)] * 60
-                file.path.write_bytes(content[: shown[index]])
-            log.refresh()
-            downlinks(log)
-        again = PacketLog(whole)
-        again.refresh()
-        assert [found.evidence() for found in downlinks(log)] == [found.evidence() for found in downlinks(again)]
-        assert [found.path for found in downlinks(log)] == [found.path for found in downlinks(again)]
-        assert [p.time_ns for p in log] == [p.time_ns for p in again]
+@pytest.fixture(scope="module")
+def hurried(tmp_path_factory: pytest.TempPathFactory) -> list[CaptureFile]:
+    """Captures of packets some of which have the same bytes and some of which die, so that much depends on order."""
+    wire = Wire(tmp_path_factory.mktemp("hurried"))
+    for number in range(12):
+        triangle_downlink(wire, number % 3, dies_at="fa" if number % 4 == 1 else None)
+    return wire.files()
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_captures_that_are_read_unevenly_give_the_same_traces_in_the_end(
+    tmp_path: Path, hurried: list[CaptureFile], seed: int
+) -> None:
+    chance = random.Random(seed)
+    growing = [CaptureFile(file.node, file.interface, tmp_path / file.path.name, file.mac) for file in hurried]
+    contents = [file.path.read_bytes() for file in hurried]
+    shown = [0] * len(hurried)
+    log = PacketLog(growing)
+    while shown != [len(content) for content in contents]:
+        for index, content in enumerate(contents):
+            shown[index] = min(len(content), shown[index] + chance.randrange(400))
+            growing[index].path.write_bytes(content[: shown[index]])
+        log.refresh()
+        downlinks(log)
+    again = PacketLog(hurried)
+    again.refresh()
+    assert [found.evidence() for found in downlinks(log)] == [found.evidence() for found in downlinks(again)]
+    assert [found.path for found in downlinks(log)] == [found.path for found in downlinks(again)]
+    assert [packet.time_ns for packet in log] == [packet.time_ns for packet in again]
 
 
 def test_a_trace_does_not_change_when_more_is_linked(tmp_path: Path) -> None:
