@@ -17,6 +17,8 @@ from testbed.evidence.packets import Direction, PacketLog
 from testbed.evidence.trace import by_path, traces
 from testbed.network.netns import Namespace
 from testbed.network.waiting import wait_until
+from testbed.tunnels.driver import open_driver
+from testbed.tunnels.endpoints import TunnelEndpoints
 from tests.evidence.chain import Chain
 from tests.network.private import in_world
 
@@ -36,6 +38,7 @@ def tcpdumps() -> list[int]:
     return found
 
 
+@pytest.mark.kernel
 @in_world
 def test_packets_sent_right_before_the_end_are_in_the_files(tmp_path: Path) -> None:
     chain = Chain(3)
@@ -84,6 +87,29 @@ def test_paths_through_real_nodes_are_traced_and_merged(tmp_path: Path) -> None:
     assert write_merged(log, tmp_path / "packets.pcapng") == len(log)
     ttls = [s.packet.headers[0].ttl for s in there[0].sightings]
     assert ttls == [64, 64, 63, 63, 62, 62, 61, 61]
+
+
+@pytest.mark.kernel
+@in_world
+def test_packets_in_a_real_tunnel_are_traced_through_it(tmp_path: Path) -> None:
+    """n1 and n3 are the ends of a tunnel, of whichever driver works on this kernel."""
+    chain = Chain(5)
+    outer = {1: IPv4Address("10.0.1.1"), 3: IPv4Address("10.0.2.2")}
+    for index, other, beyond, underlay in ((1, 3, "10.0.3.0/24", "r1"), (3, 1, "10.0.0.0/24", "l3")):
+        with chain.nodes[index].entered():
+            device = open_driver("auto", underlay=[underlay]).open(TunnelEndpoints(outer[index], outer[other]))
+        chain.ip(index, f"route replace {beyond} dev {device.name}")
+    with Capture(tmp_path) as capture:
+        capture.start(chain.interfaces())
+        chain.nodes[0].run(["ping", "-c", "5", "-i", "0.01", str(chain.address(4))])
+    log = PacketLog(capture.files)
+    log.refresh()
+    there = traces(log, source=chain.address(0), destination=chain.address(4))
+    back = traces(log, source=chain.address(4), destination=chain.address(0))
+    assert [str(group) for group in by_path(there)] == ["5 × n0 → n1 ⇒ n2 ⇒ n3 → n4"]
+    assert [str(group) for group in by_path(back)] == ["5 × n4 → n3 ⇒ n2 ⇒ n1 → n0"]
+    (seen, *_) = log.select(node="n2", encapsulated=True, direction="in", source=chain.address(0))
+    assert (seen.outer and (seen.outer.source, seen.outer.destination)) == (outer[1], outer[3])
 
 
 @in_world

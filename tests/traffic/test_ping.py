@@ -11,6 +11,7 @@ from tests.evidence.chain import Chain
 from tests.network.private import in_world
 
 
+@pytest.mark.kernel
 @in_world
 def test_what_came_back_and_from_whom_is_told() -> None:
     async def story() -> None:

@@ -48,6 +48,7 @@ def ends(chain: Chain, port: int, *, client_port: int | None = None) -> tuple[En
     )
 
 
+@pytest.mark.kernel
 @in_world
 def test_a_stream_runs_both_ways_and_its_report_agrees_with_its_ends(tmp_path: Path) -> None:
     async def story() -> None:
@@ -124,6 +125,7 @@ def errors(program: TrafficProgram) -> bool:
     return progress is not None and bool(progress["errors"])
 
 
+@pytest.mark.kernel
 @in_world
 def test_a_connection_survives_a_cut_and_every_byte_is_right(tmp_path: Path) -> None:
     async def story() -> None:
