@@ -42,6 +42,8 @@ ANYWHERE = IPv4Network("0.0.0.0/0")
 
 @dataclass(frozen=True, slots=True)
 class _Installed:
+    """What holds for one visitor."""
+
     action: InstallVisitor
     device: TunnelDevice
 

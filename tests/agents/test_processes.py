@@ -264,7 +264,7 @@ def test_a_mobile_node_that_was_killed_away_deregisters_when_it_starts_at_home(t
 
 def kernel_state(net: SmallNet, node: str) -> list[str]:
     """Everything that an agent may change; not who made a route, as one that is put back has another maker."""
-    script = f"ip -br link; ip route show table all; {RULES}; {PROXIES}; ip neigh show nud permanent"
+    script = f"ip -br link; ip -4 route show table all; {RULES}; {PROXIES}; ip neigh show nud permanent"
     script += "; grep . /proc/sys/net/ipv4/neigh/*/proxy_delay /proc/sys/net/ipv4/conf/*/accept_redirects"
     return sorted(re.sub(" proto [a-z]+", "", line).strip() for line in net.sh(node, script).splitlines())
 
