@@ -8,7 +8,7 @@ from testbed.bench import __main__ as command
 from testbed.bench.apart import in_world
 from testbed.bench.rows import Row, Target, number, percentile
 from testbed.errors import LabError
-from testbed.network import world
+from testbed.network import world, world_view
 
 
 @pytest.mark.parametrize(
@@ -54,8 +54,8 @@ def test_rows_become_json_with_verdicts(monkeypatch: pytest.MonkeyPatch, capsys:
 
 
 def test_a_measurement_runs_in_a_world_of_its_own_and_hands_its_numbers_back() -> None:
-    here = world.world_view.identity()
-    assert in_world(lambda: [world.world_view.identity() != here, world.inside(), 1.5]) == [True, True, 1.5]
+    here = world_view.identity()
+    assert in_world(lambda: [world_view.identity() != here, world.inside(), 1.5]) == [True, True, 1.5]
 
 
 def test_a_measurement_that_breaks_off_is_told() -> None:
