@@ -20,7 +20,14 @@ root=/run/hostroot
 mkdir "$root"
 mount -t 9p -o ro,trans=virtio,version=9p2000.L,cache=loose,msize=512000 {ROOT_TAG} "$root"
 for place in proc sys dev; do mount --rbind "/$place" "$root/$place"; done
+"""
+
+# A checkout may lie below one of the folders that become empty ones: it is put back.
+_TEMPORARY = """mkdir /run/directory
+mount --bind "$root"{directory} /run/directory
 for place in run tmp var/tmp; do mount -t tmpfs -o mode=1777 tmpfs "$root/$place"; done
+mkdir -p "$root"{directory}
+mount --move /run/directory "$root"{directory}
 """
 
 _ENTER = """\
@@ -48,7 +55,8 @@ class Job:
 
 def script(job: Job, control: Path) -> str:
     """The text of the script; it leaves each command's status, one a line, in ``control/status``."""
-    lines = ["#!/bin/sh", "set -e", _VIEW, *(_shared(folder) for folder in (*job.writable, control)), _ENTER]
+    temporary = _TEMPORARY.format(directory=shlex.quote(str(job.directory)))
+    lines = ["#!/bin/sh", "set -e", _VIEW, temporary, *(_shared(folder) for folder in (*job.writable, control)), _ENTER]
     lines += [f"modprobe -q {module} || echo 'this kernel has no module {module}'" for module in MODULES]
     lines += [f"cd {shlex.quote(str(job.directory))}", "set +e"]
     variables = " ".join(shlex.quote(f"{name}={value}") for name, value in job.environment.items())
