@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import struct
 from collections.abc import Sequence
-from importlib import resources
+from pathlib import Path
 
 from testbed.errors import KernelRefused, MissingFeature, MissingPrivilege
 from testbed.network.rtnetlink import (
@@ -69,7 +69,7 @@ class EbpfDriver:
         self._own_clsact: list[int] = []
         self._open: dict[str, tuple[TunnelDevice, int]] = {}
         try:
-            self._programs = BpfObject(OBJECT_FILE, resources.files(__package__).joinpath(OBJECT_FILE).read_bytes())
+            self._programs = BpfObject(OBJECT_FILE, Path(__file__).with_name(OBJECT_FILE).read_bytes())
             try:
                 self._use_programs()
             except BaseException:
