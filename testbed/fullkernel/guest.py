@@ -27,7 +27,7 @@ _TEMPORARY = """mkdir /run/directory
 mount --bind "$root"{directory} /run/directory
 for place in run tmp var/tmp; do mount -t tmpfs -o mode=1777 tmpfs "$root/$place"; done
 mkdir -p "$root"{directory}
-mount --move /run/directory "$root"{directory}
+mount --bind /run/directory "$root"{directory}
 """
 
 _ENTER = """\
