@@ -50,8 +50,9 @@ _COUNTS = struct.Struct(f"={4 + len(_DROPS)}Q")
 # Where our filter stands among others on an underlay device: the port of Mobile IP.
 _PRIORITY = 434
 _FORWARDING = 1  # IPV4_DEVCONF_FORWARDING
-# A superpacket and its outer header must fit the 16 bits of an IPv4 total length.
-_LARGEST_SUPERPACKET = 65000
+# A superpacket and its outer header must fit the 16 bits of an IPv4 total length. The kernel compares with the length
+# that includes the Ethernet header, and passes what is below. Not less than need be: the rest is cut up in software.
+_LARGEST_SUPERPACKET = 0xFFFF - 20 + 14 + 1
 
 
 class EbpfDriver:
