@@ -168,6 +168,8 @@ class EbpfDriver:
     def counters(self, device: TunnelDevice) -> TunnelCounters:
         """See `TunnelDriver.counters`."""
         per_cpu = [_COUNTS.unpack(value) for value in self._counts.lookup(_INDEX.pack(device.index))]
+        if not per_cpu:
+            raise KernelRefused(f"there is no tunnel device {device.name} ({device.endpoints})")
         packets_out, bytes_out, packets_in, bytes_in, *drops = map(sum, zip(*per_cpu, strict=True))
         named = {reason: count for reason, count in zip(_DROPS, drops, strict=True) if count}
         return TunnelCounters(packets_out, bytes_out, packets_in, bytes_in, named)

@@ -92,7 +92,7 @@ class NetdevDriver:
     def _link(self, name: str) -> Link:
         link = self._devices.kernel.link(name)
         if link is None:
-            raise KernelRefused(f"tunnel device {name} has been removed by somebody else")
+            raise KernelRefused(f"there is no tunnel device {name}")
         return link
 
     def shutdown(self) -> None:
