@@ -112,7 +112,8 @@ install_environment() {
     "$PYTHON" -m venv .venv
     # The lock is complete and every file's hash is in it, so there is nothing to resolve.
     pip install --no-deps --require-hashes -r requirements.lock
-    pip install --no-deps --no-build-isolation --editable .
+    # By a plain path: the finder that setuptools would put in costs every start of an agent 30 ms.
+    pip install --no-deps --no-build-isolation --config-settings editable_mode=compat --editable .
     echo "$key" >"$STAMP.new"
     mv "$STAMP.new" "$STAMP"
     say "done"
