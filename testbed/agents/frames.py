@@ -129,7 +129,7 @@ def _registration(
         return RequestHeard(message, source, source_port, destination, ttl, source_mac)
     if isinstance(message, RegistrationReply):
         return ReplyHeard(message, source, source_mac)
-    raise DecodeError(f"message type {message.type} on port {REGISTRATION_PORT} is not spoken here")
+    raise DecodeError(f"message type {payload[0]} on port {REGISTRATION_PORT} is not spoken here")
 
 
 def write_frame(action: SendAction, own: LinkAddress, next_identification: Callable[[], int]) -> bytes:
