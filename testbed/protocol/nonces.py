@@ -29,8 +29,7 @@ class NonceReplayProtection:
 
         ``offered`` is the nonce for the next request that this mobile node got in the last reply, if any.
         """
-        expected = offered is not None and identification >> _HALF == offered
-        return IdentificationVerdict.OK if expected else IdentificationVerdict.WRONG_NONCE
+        return IdentificationVerdict.OK if identification >> _HALF == offered else IdentificationVerdict.WRONG_NONCE
 
     def reply_identification(self, request_identification: int) -> int:
         """What any reply to an authenticated request carries: a new nonce, and the low half of the request.
