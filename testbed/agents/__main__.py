@@ -10,13 +10,18 @@ import gc
 import os
 import signal
 import sys
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from testbed.agents.config import ROLES, read_config
 from testbed.agents.event_log import EventLog
-from testbed.agents.launch import launch
+from testbed.agents.settings import ForeignSettings, HomeSettings, MobileSettings, Settings
 from testbed.errors import TestbedError
+
+if TYPE_CHECKING:
+    from testbed.agents.launching import Launched
 
 USAGE = f"usage: python -m testbed.agents {'|'.join(ROLES)} --config FILE"
 
@@ -35,7 +40,7 @@ def main(arguments: list[str]) -> int:
     try:
         settings = read_config(Path(file), role)
         with ExitStack() as undo:
-            process, told = launch(settings, lambda: read_config(Path(file), role), EventLog(sys.stdout.fileno()), undo)
+            process, told = _launch(settings, lambda: read_config(Path(file), role), undo)
             gc.freeze()  # what exists by now stays; the collector need not look at it again and again
             process.run(**told)
     except TestbedError as failure:
@@ -45,6 +50,24 @@ def main(arguments: list[str]) -> int:
         # Nobody reads our events any more: whoever started us is gone. Kernel state has been undone on the way here.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
+
+
+def _launch(settings: Settings, reload: Callable[[], Settings], undo: ExitStack) -> Launched:
+    # Imported when the role is known: an agent that loads only its own role starts a third sooner.
+    log = EventLog(sys.stdout.fileno())
+    match settings:
+        case HomeSettings():
+            from testbed.agents import launch_home
+
+            return launch_home.launch(settings, reload, log, undo)
+        case ForeignSettings():
+            from testbed.agents import launch_foreign
+
+            return launch_foreign.launch(settings, reload, log, undo)
+        case MobileSettings():
+            from testbed.agents import launch_mobile
+
+            return launch_mobile.launch(settings, reload, log, undo)
 
 
 if __name__ == "__main__":

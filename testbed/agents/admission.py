@@ -31,6 +31,8 @@ class Parties:
 
 @dataclass(frozen=True, slots=True)
 class Granted:
+    """The request is to be carried out."""
+
     parties: Parties
 
 

@@ -54,8 +54,8 @@ class AgentList:
         self._expiries.set(neighbour, agent.expires_at_s)
         if earlier is None:
             return agent, News.NEW
-        before, after = earlier.advertisement.sequence, advertisement.sequence
-        return agent, News.RESTARTED if after < before and after <= LAST_SEQUENCE_OF_BOOT else News.KNOWN
+        restarted = has_restarted(earlier.advertisement.sequence, advertisement.sequence)
+        return agent, News.RESTARTED if restarted else News.KNOWN
 
     def all(self) -> tuple[HeardAgent, ...]:
         return tuple(self._agents.values())
@@ -78,6 +78,11 @@ class AgentList:
     def _drop(self, neighbour: Neighbour) -> None:
         del self._agents[neighbour]
         self._expiries.drop(neighbour)
+
+
+def has_restarted(before: int, after: int) -> bool:
+    """Whether sequence number ``after``, heard later than ``before``, tells that the agent has started anew (D10)."""
+    return after < before and after <= LAST_SEQUENCE_OF_BOOT
 
 
 def offers_care_of_address(agent: HeardAgent) -> bool:

@@ -19,6 +19,7 @@ from testbed.agents.settings import (
     HomeSettings,
     MobileNodeEntry,
     MobileSettings,
+    Settings,
 )
 from testbed.errors import ConfigError
 from testbed.protocol.authentication import Algorithm, SecurityAssociation
@@ -28,8 +29,6 @@ ROLES = ("home", "foreign", "mobile")
 SHORTEST_INTERVAL_S = 0.05
 LONGEST_LIFETIME_S = 0xFFFF
 _LEAST_INTERVALS_PER_LIFETIME = 3  # D3
-
-Settings = HomeSettings | ForeignSettings | MobileSettings
 
 
 def read_config(file: Path, role: str) -> Settings:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 from collections.abc import Collection
 from ipaddress import IPv4Address, IPv4Network
@@ -33,6 +32,8 @@ class Section:
         """All known keys have been asked for: any other is a mistake, and is named."""
         for key in self._content:
             if key not in self._asked:
+                import difflib  # only now: a file without mistakes need not wait for it
+
                 close = difflib.get_close_matches(key, self._asked, 1)
                 meant = f"; did you mean {close[0]}?" if close else ""
                 known = ", ".join(sorted(self._asked))

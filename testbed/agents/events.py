@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address
 
 from testbed.agents.actions import KernelAction
-from testbed.agents.settings import ForeignSettings, HomeSettings, MobileSettings
+from testbed.agents.settings import Settings
 from testbed.protocol.discovery import AgentAdvertisement
 from testbed.protocol.packets import MacAddress
 from testbed.protocol.registration import RegistrationReply, RegistrationRequest
@@ -29,6 +29,8 @@ class LinkDown:
 
 @dataclass(frozen=True, slots=True)
 class AdvertisementHeard:
+    """An agent made itself known."""
+
     advertisement: AgentAdvertisement
     source: IPv4Address
     source_mac: MacAddress
@@ -36,6 +38,8 @@ class AdvertisementHeard:
 
 @dataclass(frozen=True, slots=True)
 class SolicitationHeard:
+    """Somebody looks for agents."""
+
     source: IPv4Address
     source_mac: MacAddress
 
@@ -52,6 +56,8 @@ class ArpRequestHeard:
 
 @dataclass(frozen=True, slots=True)
 class RequestHeard:
+    """A registration request came, with all of its headers that count."""
+
     request: RegistrationRequest
     source: IPv4Address
     source_port: int
@@ -62,6 +68,8 @@ class RequestHeard:
 
 @dataclass(frozen=True, slots=True)
 class ReplyHeard:
+    """A registration reply came."""
+
     reply: RegistrationReply
     source: IPv4Address
     source_mac: MacAddress | None
@@ -95,7 +103,7 @@ class KernelDeclined:
 class SettingsChanged:
     """The configuration was read again; the settings are of the agent's own role."""
 
-    settings: HomeSettings | ForeignSettings | MobileSettings
+    settings: Settings
 
 
 Event = (

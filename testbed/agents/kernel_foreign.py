@@ -42,6 +42,8 @@ ANYWHERE = IPv4Network("0.0.0.0/0")
 
 @dataclass(frozen=True, slots=True)
 class _Installed:
+    """What holds for one visitor."""
+
     action: InstallVisitor
     device: TunnelDevice
 
@@ -55,6 +57,7 @@ class ForeignKernel:
         self._netlink = RouteNetlink()
         self._link = self._netlink.link_index(interface)
         self._visitors: dict[IPv4Address, _Installed] = {}
+        self._furnished: set[TunnelEndpoints] = set()  # tunnels that have their rule and their table
         self._clear_leftovers()
         self._netlink.request(replace_route(ANYWHERE, table=VISITORS_TABLE, type="blackhole"))
 
@@ -154,7 +157,7 @@ class ForeignKernel:
     def _open_tunnel(self, tunnel: TunnelEndpoints, home_address: IPv4Address) -> TunnelDevice:
         """The tunnel's device, with its rule and its table from its first user on."""
         device = self._tunnels.acquire(tunnel, home_address)
-        if len(self._tunnels.users(tunnel)) > 1:
+        if tunnel in self._furnished:
             return device
         try:
             self._netlink.request(
@@ -166,10 +169,12 @@ class ForeignKernel:
         except TestbedError:
             self._tunnels.release(tunnel, home_address)
             raise
+        self._furnished.add(tunnel)
         return device
 
     def _close_tunnel(self, tunnel: TunnelEndpoints, device: TunnelDevice, home_address: IPv4Address) -> None:
         if self._tunnels.users(tunnel) == {home_address}:
+            self._furnished.discard(tunnel)
             undo(self._netlink, delete_route(ANYWHERE, device=device.index, table=REVERSE_TABLES + device.index))
             self._tunnels.release(tunnel, home_address)
             # Last, so that nothing out of the tunnel is ever routed like the node's other packets.

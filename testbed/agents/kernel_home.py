@@ -34,6 +34,7 @@ class HomeKernel:
         self._link = self._netlink.link_index(interface)
         self._sysctls = Sysctls()
         self._bindings: dict[IPv4Address, TunnelEndpoints] = {}
+        self._filtered: set[TunnelEndpoints] = set()  # tunnels whose device has its rp_filter
         self._clear_leftovers(mobile_nodes)
         # the kernel would delay proxied answers by up to 0.8 s, as if other hosts had a better right to answer
         self._sysctls.set(f"net/ipv4/neigh/{interface}/proxy_delay", 0)
@@ -45,7 +46,7 @@ class HomeKernel:
             case RemoveBinding():
                 self._remove(action.home_address)
             case ReleaseTunnel():
-                self._tunnels.release(action.tunnel, action.home_address)
+                self._release(action.home_address, action.tunnel)
             case _:
                 raise KernelRefused(f"a home agent cannot do {action}")
 
@@ -63,7 +64,7 @@ class HomeKernel:
         earlier = self._bindings.get(home_address)
         device = self._tunnels.acquire(tunnel, home_address)
         messages: list[Message] = []
-        if len(self._tunnels.users(tunnel)) == 1:
+        if tunnel not in self._filtered:
             messages.append(set_link(device.index, ipv4_settings={RP_FILTER: RP_FILTER_STRICT}))
         # The route before the proxy entry: the kernel answers ARP only for what it would send elsewhere.
         messages.append(replace_route(IPv4Network(home_address), device=device.index))
@@ -73,6 +74,7 @@ class HomeKernel:
         except TestbedError:
             self._restore(home_address, tunnel, earlier)
             raise
+        self._filtered.add(tunnel)
         self._bindings[home_address] = tunnel
 
     def _restore(self, home_address: IPv4Address, tunnel: TunnelEndpoints, earlier: TunnelEndpoints | None) -> None:
@@ -83,7 +85,12 @@ class HomeKernel:
             device = self._tunnels.acquire(earlier, home_address)
             self._netlink.request(replace_route(IPv4Network(home_address), device=device.index))
         if earlier != tunnel:
-            self._tunnels.release(tunnel, home_address)
+            self._release(home_address, tunnel)
+
+    def _release(self, home_address: IPv4Address, tunnel: TunnelEndpoints) -> None:
+        self._tunnels.release(tunnel, home_address)
+        if not self._tunnels.users(tunnel):
+            self._filtered.discard(tunnel)
 
     def _remove(self, home_address: IPv4Address) -> None:
         if self._bindings.pop(home_address, None) is not None:

@@ -31,7 +31,7 @@ from __future__ import annotations
 import random as random_source
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import replace
 from enum import Enum
 
 from testbed.agents.actions import (
@@ -54,12 +54,17 @@ from testbed.agents.events import (
 )
 from testbed.agents.movement import best_agent, calls_for_move
 from testbed.agents.presence import Presence
-from testbed.agents.registration import Granted, Ignored, Refused, RegistrationClient, Target, home_target, target_at
+from testbed.agents.registration import (
+    Granted,
+    Ignored,
+    Refused,
+    Registration,
+    RegistrationClient,
+    home_target,
+    target_at,
+)
 from testbed.agents.settings import MobileSettings
 from testbed.agents.solicitor import Solicitor
-
-RENEWAL_SHARE = 0.75
-"""After which part of its lifetime a registration is renewed: what is left is for retransmissions."""
 
 
 class State(Enum):
@@ -69,15 +74,6 @@ class State(Enum):
     REGISTERED = "registered"
     DEREGISTERING = "deregistering"
     HOME = "home"
-
-
-@dataclass(frozen=True, slots=True)
-class Registration:
-    """What the home agent granted last, for how long, and when to ask for more."""
-
-    target: Target
-    expires_at_s: float
-    renew_at_s: float
 
 
 class MobileNode:
@@ -199,6 +195,8 @@ class MobileNode:
         current = self._agent
         if current is not None and current.neighbour == agent.neighbour:
             self._agent = agent
+            if self.registration is not None and self.registration.target.agent == agent.neighbour:
+                self.registration = replace(self.registration, sequence=agent.advertisement.sequence)
             restarted = news is News.RESTARTED and self.state in (State.REGISTERED, State.REGISTERING)
             return actions + (self._register(now_s) if restarted else [])  # D10
         if is_home_agent(agent, self._client.home_agent):
@@ -225,7 +223,7 @@ class MobileNode:
             return self._return_home(now_s, agent)
         assert offers_care_of_address(agent)
         actions = self._presence.hide()
-        if self.registration is not None and self.registration.target == target_at(agent, self.settings):
+        if self.registration is not None and self.registration.is_known_to(agent, self.settings):
             self._client.cancel()
             return actions + self._to(State.REGISTERED)
         return actions + self._register(now_s)
@@ -274,8 +272,8 @@ class MobileNode:
             self.registration = None
             self._may_be_bound = False
             return [report, *self._to(State.HOME)]
-        renew_at_s = now_s + RENEWAL_SHARE * (granted.expires_at_s - now_s)
-        self.registration = Registration(target, granted.expires_at_s, renew_at_s)
+        sequence = self._agent.advertisement.sequence if self._agent is not None else 0
+        self.registration = Registration.granted(now_s, granted, sequence)
         return [UseForeignAgent(target.agent), report, *self._to(State.REGISTERED)]
 
     def _on_refused(self, now_s: float, heard: ReplyHeard, refused: Refused) -> list[Action]:

@@ -14,22 +14,22 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from testbed.agents.actions import Action, KernelAction, Report, SendAction, SendRegistration
-from testbed.agents.carrier import Carrier
 from testbed.agents.event_log import EventLog
 from testbed.agents.events import Event, KernelAgreed, KernelDeclined, LinkDown, RelayFailed, SettingsChanged
 from testbed.agents.frames import LinkAddress, read_frame, read_message, write_frame
 from testbed.agents.kernel import Kernel
-from testbed.agents.link_socket import LinkSocket
-from testbed.agents.registration_socket import DeliveryError, RegistrationSocket
-from testbed.agents.settings import ForeignSettings, HomeSettings, MobileSettings
+from testbed.agents.settings import Settings
 from testbed.errors import ConfigError, DecodeError, KernelRefused, MachineError
 from testbed.protocol.registration import RegistrationRequest
-from testbed.tunnels.driver import TunnelDriver
 
-Settings = HomeSettings | ForeignSettings | MobileSettings
+if TYPE_CHECKING:
+    from testbed.agents.carrier import Carrier
+    from testbed.agents.link_socket import LinkSocket
+    from testbed.agents.registration_socket import DeliveryError, RegistrationSocket
+    from testbed.tunnels.driver import TunnelDriver
 
 
 class Agent(Protocol):

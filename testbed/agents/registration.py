@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from ipaddress import IPv4Address
 
 from testbed.agents.actions import DEFAULT_TTL, REVERSE_TUNNEL_TTL, Neighbour, SendRegistration
-from testbed.agents.agent_list import HeardAgent
+from testbed.agents.agent_list import HeardAgent, has_restarted
 from testbed.agents.bindings import expiry
 from testbed.agents.events import ReplyHeard
 from testbed.agents.limits import TokenBucket
@@ -29,6 +29,9 @@ FIRST_TIMEOUT_S = 1.0
 REQUESTS_PER_S = 1.0
 REQUEST_BURST = 5
 """On average one request a second (D15), yet a few genuine moves in a row are not delayed."""
+
+RENEWAL_SHARE = 0.75
+"""After which part of its lifetime a registration is renewed: what is left is for retransmissions."""
 
 HOP_TO_FOREIGN_AGENT_TTL = 1
 
@@ -63,6 +66,27 @@ class Granted:
     code: int
     lifetime_s: int
     expires_at_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """What the home agent granted last, until when, when to ask for more, and the agent's latest sequence number."""
+
+    target: Target
+    expires_at_s: float
+    renew_at_s: float
+    sequence: int
+
+    @classmethod
+    def granted(cls, now_s: float, granted: Granted, sequence: int) -> Registration:
+        """A registration that has just begun."""
+        renew_at_s = now_s + RENEWAL_SHARE * (granted.expires_at_s - now_s)
+        return cls(granted.target, granted.expires_at_s, renew_at_s, sequence)
+
+    def is_known_to(self, agent: HeardAgent, settings: MobileSettings) -> bool:
+        """Whether ``agent`` is still serving us as we wish: it is the one, and has not started anew unheard (D10)."""
+        same = self.target == target_at(agent, settings)
+        return same and not has_restarted(self.sequence, agent.advertisement.sequence)
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,8 @@ _NETWORK_CODES, _HOST_CODES, _PORT_CODE = (0, 6, 9, 11), (1, 7, 10, 12, 13), 3
 
 @dataclass(frozen=True, slots=True)
 class Datagram:
+    """One UDP datagram, with the TTL and the destination of its packet and the interface it came in on."""
+
     payload: bytes
     source: IPv4Address
     source_port: int

@@ -36,6 +36,8 @@ class MobileNodeEntry:
 
 @dataclass(frozen=True)
 class HomeSettings:
+    """A home agent: ``interface`` is the one on the home link, ``underlay`` those that tunnelled packets arrive on."""
+
     name: str
     home_agent: IPv4Address
     home_network: IPv4Network
@@ -51,6 +53,8 @@ class HomeSettings:
 
 @dataclass(frozen=True)
 class ForeignSettings:
+    """A foreign agent: ``interface`` is the one that mobile nodes visit."""
+
     name: str
     interface: str
     care_of_address: IPv4Address
@@ -69,6 +73,8 @@ class ForeignSettings:
 
 @dataclass(frozen=True)
 class MobileSettings:
+    """A mobile node; ``foreign_agents`` are those that share a key with it, by the address they advertise from."""
+
     name: str
     interface: str
     home_address: IPv4Address
@@ -81,3 +87,6 @@ class MobileSettings:
     reverse_tunnel: bool = False
     care_of: str = "foreign"
     movement_detection: str = "link"
+
+
+Settings = HomeSettings | ForeignSettings | MobileSettings

@@ -1,1 +1,1 @@
-"""Measurements: ratios of one run, printed by ``make bench``."""
+"""Benchmarks: the numbers of the design, each as a ratio or a time measured in one run on the machine at hand."""

@@ -10,7 +10,6 @@ from testbed.evidence.mobile_ip import announcements
 from testbed.evidence.packets import Direction, Packet
 from testbed.reports.result import CheckResult
 
-_BROADCAST = b"\xff" * 6
 _REPLY = 2
 
 
@@ -50,8 +49,8 @@ async def announced(scene: Scene, by_node: str, interface: str, *, owner: str, s
     )
 
 
-async def announced_before(scene: Scene, first: Packet | None, request_ns: int | None) -> CheckResult:
-    """The mobile node's own announcement on its return comes before its deregistration (H12)."""
+async def announced_before(scene: Scene, request_ns: int | None, *, since_ns: int) -> CheckResult:
+    """The mobile node's own announcement on its return comes before its deregistration at ``request_ns`` (H12)."""
     mobile = scene.plan.mobile_node
     claim = Claim(
         "announces-first",
@@ -60,39 +59,38 @@ async def announced_before(scene: Scene, first: Packet | None, request_ns: int |
         node=mobile,
         rules=("H12", "D16"),
     )
+    scene.refresh()
+    own = _arp_from(scene, mobile, interface_of(scene), since_ns)
+    first = next((packet for packet in own if _announces(packet, home_address(scene))), None)
     if first is None or request_ns is None:
         return claim.fails("no announcement" if first is None else "no deregistration")
     lead_ms = (request_ns - first.time_ns) / 1e6
     return claim.judged(lead_ms >= 0, f"announcement {lead_ms:.1f} ms before the request", [first.describe()])
 
 
-def first_announcement(scene: Scene, since_ns: int) -> Packet | None:
-    """The mobile node's first gratuitous ARP since then."""
-    scene.refresh()
-    own = _arp_from(scene, scene.plan.mobile_node, interface_of(scene), since_ns)
-    return next((packet for packet in own if _announces(packet, home_address(scene))), None)
+async def silent_away(scene: Scene, *, since_ns: int | None, until_ns: int) -> CheckResult:
+    """The mobile node sent no ARP but answers to its foreign agents (M11).
 
-
-async def silent_away(scene: Scene, *, since_ns: int, until_ns: int) -> CheckResult:
-    """The mobile node sent no broadcast ARP, and no ARP for its home address but to its foreign agent (M11)."""
+    ``since_ns`` is when it knew that it was away: its first request to a foreign agent, None where it sent none.
+    """
     mobile = scene.plan.mobile_node
     interface = interface_of(scene)
     claim = Claim(
         "arp-silence",
         f"{mobile} keeps silent by ARP while it is away",
-        "no broadcast ARP, request or announcement from it",
+        "no ARP from it between its first registration abroad and its return, but unicast answers to foreign agents",
         node=mobile,
         rules=("M11", "G13"),
         look_closer=capture_command(mobile, interface, "arp"),
     )
+    if since_ns is None:
+        return claim.fails("it never registered abroad")
     scene.refresh()
+    agents = {mac_of(scene, network.foreign_agent, network.agent_interface) for network in scene.plan.visited}
     spoken = [
         packet
         for packet in _arp_from(scene, mobile, interface, since_ns)
-        if packet.time_ns < until_ns
-        and (
-            packet.layers.ether_destination == _BROADCAST or (packet.arp is not None and packet.arp.operation != _REPLY)
-        )
+        if packet.time_ns < until_ns and not _answers_one_of(packet, agents)
     ]
     watched_s = (until_ns - since_ns) / 1e9
     return claim.judged(
@@ -131,6 +129,11 @@ def _arp_from(scene: Scene, node: str, interface: str, since_ns: int) -> list[Pa
     return scene.packets.select(
         node=node, interface=interface, direction=Direction.OUT, since_ns=since_ns, where=lambda packet: packet.arp
     )
+
+
+def _answers_one_of(packet: Packet, macs: set[str]) -> bool:
+    is_reply = packet.arp is not None and packet.arp.operation == _REPLY
+    return is_reply and packet.layers.ether_destination.hex(":") in macs
 
 
 def _announces(packet: Packet, address: IPv4Address) -> bool:

@@ -12,6 +12,7 @@ from ipaddress import IPv4Address
 from testbed.checks.claim import Claim, watch
 from testbed.checks.scene import Scene, home_address
 from testbed.evidence.mobile_ip import MOBILE_HOME, SeenRegistration, registrations
+from testbed.evidence.packets import Direction
 from testbed.network.netns import Namespace
 from testbed.reports.result import CheckResult
 
@@ -55,7 +56,10 @@ def replayed_request(captured: SeenRegistration, node: str) -> Attack:
 
 
 async def refused(scene: Scene, attack: Attack) -> CheckResult:
-    """The home agent answers with the code that refuses it, or not at all, and its kernel's binding stays as it was."""
+    """The home agent answers with the code that refuses it, or not at all, and its kernel's binding stays as it was.
+
+    An attack that does not even get there shows nothing, and the claim fails.
+    """
     home_agent = scene.plan.home.home_agent
     claim = Claim(
         attack.name,
@@ -73,11 +77,19 @@ async def refused(scene: Scene, attack: Attack) -> CheckResult:
         port = sender.getsockname()[1]
         reply = await watch(lambda: _answer(scene, port, since_ns), "an answer to the attack", _ANSWER_TIMEOUT_S)
     after = _binding(scene)
-    evidence = [reply.describe()] if reply else []
+    arrived = scene.packets.select(
+        node=home_agent,
+        direction=Direction.IN,
+        since_ns=since_ns,
+        where=lambda packet: packet.udp is not None and packet.payload == attack.message,
+    )
+    if not arrived:
+        return claim.fails("the attack never reached the home agent")
+    evidence = [arrived[0].describe()] + ([reply.describe()] if reply else [])
     if before != after:
         return claim.fails(f"the binding changed from {before} to {after}", evidence)
     if reply is None:
-        return claim.holds("silence, binding unchanged", before)
+        return claim.holds("silence, binding unchanged", [*evidence, *before])
     return claim.judged(reply.code == attack.code, f"code {reply.code}, binding unchanged", [*evidence, *before])
 
 
@@ -96,6 +108,6 @@ def _answer(scene: Scene, port: int, since_ns: int) -> SeenRegistration | None:
 def _binding(scene: Scene) -> list[str]:
     address: IPv4Address = home_address(scene)
     snapshot = scene.snapshot(scene.plan.home.home_agent)
-    return [
-        str(entry) for entry in (*snapshot.routes_for(address), *snapshot.proxies_for(address), *snapshot.tunnels())
-    ]
+    entries = (*snapshot.routes_for(address), *snapshot.proxies_for(address))
+    # By index too: a tunnel that is made anew may get the name of the one before.
+    return [*map(str, entries), *(f"{link}, index {link.index}" for link in snapshot.tunnels())]

@@ -61,8 +61,20 @@ class Claim:
 
 
 async def watch(condition: Callable[[], Seen | None], what: str, timeout_s: float = PATIENCE_S) -> Seen | None:
-    """What ``condition`` gives as soon as it gives something true; None where it does not in time."""
+    """What ``condition`` gives as soon as it gives something true; None where it does not in time.
+
+    :raises DeadlinePassed: ``condition`` itself did: what it looks at could not be read, so nothing was found out.
+    """
+    in_vain = False
+
+    def note() -> str:
+        nonlocal in_vain
+        in_vain = True
+        return "nothing of the kind"
+
     try:
-        return await wait_for(condition, what=what, timeout_s=timeout_s)
+        return await wait_for(condition, what=what, timeout_s=timeout_s, on_timeout=note)
     except DeadlinePassed:
-        return None
+        if in_vain:
+            return None
+        raise

@@ -8,13 +8,15 @@ from collections.abc import Callable, Sequence
 from testbed.checks.claim import PATIENCE_S, Claim, watch
 from testbed.checks.prediction import Way
 from testbed.checks.scene import Scene
+from testbed.evidence.dissect import Ipv4Header
 from testbed.evidence.trace import Trace, by_path, traces
+from testbed.network.waiting import scaled
 from testbed.reports.result import CheckResult
 from testbed.traffic.udp_stream import Flow
 
-UDP = 17
+UDP, IP_IN_IP = 17, 4
 ENOUGH = 10  # packets in a row that must take the way
-IN_FLIGHT_NS = 50_000_000  # a packet younger than this may still be on its way; no link of a lab is that slow
+IN_FLIGHT_S = 0.05  # a packet younger than this may still be on its way; no link of a lab is that slow
 
 
 async def takes(
@@ -27,45 +29,66 @@ async def takes(
     explain: Callable[[], str] | None = None,
     patience_s: float = PATIENCE_S,
 ) -> CheckResult:
-    """The latest packets of a flow take exactly the way that was promised; where it ends early, so do they.
+    """The latest packets of a flow take exactly the way that was promised, and no other one besides.
+
+    Where the way ends early, so do they; where it runs through a tunnel, they bear the promised addresses outside.
 
     :param since_ns: packets sent before this Unix time do not count; default: now.
     :param explain: asked, where the claim fails, for what else was seen, such as a filter's counter.
     """
     start_ns = time.time_ns() if since_ns is None else since_ns
-    verb = "arrive by" if way.arrives else "die on"
-    claim = Claim(
-        name="path",
-        title=f"packets of {flow} {verb} the promised way",
-        expected=str(way) if way.arrives else f"{way}, and no further: {way.lost_because}",
-        node=way.path.nodes[-1],
-        rules=rules,
-        look_closer=f"tshark -r packets.pcapng -Y 'ip.dst == {flow.destination} && udp'",
-    )
+    claim = _claim(flow, way, rules)
     found = await watch(lambda: _all_took(way, _recent(scene, flow, start_ns)), claim.title, patience_s)
     if found:
         return claim.holds(f"{len(found)} packets in a row: {found[-1].path}", found[-1].evidence())
     seen = _settled(scene, flow, start_ns)
-    observed = _describe(seen) + (f"; {explain()}" if explain else "")
+    observed = _describe(seen, way) + (f"; {explain()}" if explain else "")
     return claim.fails(observed, seen[-1].evidence() if seen else ())
 
 
-def latest_path(scene: Scene, flow: Flow, since_ns: int) -> Trace | None:
+def latest_trace(scene: Scene, flow: Flow, since_ns: int) -> Trace | None:
     """The trace of the last packet of a flow that had time to arrive."""
     seen = _recent(scene, flow, since_ns)
     return seen[-1] if seen else None
 
 
+def outer_headers(trace: Trace) -> tuple[str, ...]:
+    """What was around the packet wherever it was seen encapsulated: addresses, innermost header first."""
+    chains = (sighting.packet.headers[:-1] for sighting in trace.sightings)
+    return tuple(dict.fromkeys(" in ".join(map(_outer, reversed(chain))) for chain in chains if chain))
+
+
+def _outer(header: Ipv4Header) -> str:
+    protocol = "" if header.protocol == IP_IN_IP else f" protocol {header.protocol}"
+    return f"{header.source} > {header.destination}{protocol}"
+
+
+def _claim(flow: Flow, way: Way, rules: tuple[str, ...]) -> Claim:
+    expected = str(way)
+    if way.outer is not None:
+        expected += f", in the tunnel {way.outer}"
+    if way.lost_because is not None:
+        expected += f", and no further: {way.lost_because}"
+    return Claim(
+        name="path",
+        title=f"packets of {flow} {'arrive by' if way.arrives else 'die on'} the promised way",
+        expected=expected,
+        node=way.path.nodes[-1],
+        rules=rules,
+        look_closer=f"tshark -r packets.pcapng -Y 'ip.dst == {flow.destination} && udp'",
+    )
+
+
 def _recent(scene: Scene, flow: Flow, since_ns: int) -> list[Trace]:
     """The latest packets of the flow, ENOUGH at the most, that had the time to arrive."""
-    horizon_ns = time.time_ns() - 2 * ENOUGH * flow.interval_ns - IN_FLIGHT_NS
+    horizon_ns = time.time_ns() - 2 * ENOUGH * flow.interval_ns - _in_flight_ns()
     return _settled(scene, flow, max(since_ns, horizon_ns))[-ENOUGH:]
 
 
 def _settled(scene: Scene, flow: Flow, since_ns: int) -> list[Trace]:
     """Traces of the flow's packets that had the time to arrive, in the order in which they were sent."""
     # Taken before the captures are read: what is sent while they are read is in some of them only.
-    until_ns = time.time_ns() - IN_FLIGHT_NS
+    until_ns = time.time_ns() - _in_flight_ns()
     scene.refresh()
     return traces(
         scene.packets,
@@ -78,13 +101,30 @@ def _settled(scene: Scene, flow: Flow, since_ns: int) -> list[Trace]:
     )
 
 
+def _in_flight_ns() -> int:
+    return round(scaled(IN_FLIGHT_S) * 1e9)
+
+
 def _all_took(way: Way, recent: Sequence[Trace]) -> Sequence[Trace] | None:
-    enough = len(recent) == ENOUGH
-    return recent if enough and all(trace.path == way.path for trace in recent) else None
+    return recent if len(recent) == ENOUGH and all(_took(way, trace) for trace in recent) else None
 
 
-def _describe(seen: Sequence[Trace]) -> str:
+def _took(way: Way, trace: Trace) -> bool:
+    promised = (str(way.outer),) if way.outer is not None else ()
+    return trace.paths == (way.path,) and outer_headers(trace) == promised
+
+
+def _describe(seen: Sequence[Trace], way: Way) -> str:
     if not seen:
         return "no packet of this flow was seen anywhere"
-    ways = "; ".join(str(group) for group in by_path(seen)[:3])
-    return f"{ways}; the last one {seen[-1].describe_end()}"
+    said = ["; ".join(str(group) for group in by_path(seen)[:3])]
+    last = seen[-1]
+    if last.paths[0] != way.path:
+        said.append(f"the last one {last.describe_end()}")
+    said += [f"and a copy of the last one by {path}" for path in last.paths[1:]]
+    around = outer_headers(last)
+    if around:
+        said.append(f"in the tunnel {', '.join(around)}")
+    if len(seen) < ENOUGH:
+        said.append(f"{len(seen)} packets are too few, {ENOUGH} in a row count")
+    return "; ".join(said)

@@ -1,25 +1,22 @@
-"""Discovery and registration as the captures saw them: who said what, in order, authenticated (G5, G6, G7, G15)."""
+"""Registrations as the captures saw them: who said what to whom, in order, authenticated (G7, G15)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from ipaddress import IPv4Address
 
 from testbed.checks.arp import interface_of
 from testbed.checks.claim import PATIENCE_S, Claim, watch
-from testbed.checks.scene import Scene, capture_command, home_address
+from testbed.checks.scene import Scene, home_address
 from testbed.evidence.mobile_ip import (
     FOREIGN_HOME,
     MOBILE_FOREIGN,
     MOBILE_HOME,
-    SeenAdvertisement,
     SeenRegistration,
-    advertisements,
     registrations,
-    solicitations,
 )
-from testbed.evidence.packets import Direction
 from testbed.reports.result import CheckResult
 from testbed.topologies.plan import VisitedNetwork
 
@@ -41,67 +38,19 @@ class Exchange:
     reply: SeenRegistration
 
 
-async def agent_heard(
-    scene: Scene,
-    agent: IPv4Address,
-    *,
-    flag: str,
-    care_of: IPv4Address | None,
-    since_ns: int,
-    patience_s: float = PATIENCE_S,
-) -> CheckResult:
-    """The mobile node hears a well-formed advertisement of that agent; ``flag`` is H at home and F elsewhere."""
-    mobile, interface = scene.plan.mobile_node, interface_of(scene)
-    wanted = f"flag {flag}, TTL 1, right checksum" + (f", care-of address {care_of}" if care_of else "")
-    claim = Claim(
-        "agent-advertisement",
-        f"{mobile} hears an agent advertisement of {agent}",
-        wanted,
-        node=mobile,
-        rules=("G5", "D1", "D4"),
-        look_closer=capture_command(mobile, interface, "icmp.type == 9"),
-    )
+@dataclass(frozen=True)
+class _Leg:
+    """A stretch of a registration's way, as the interface at which its requests leave sees it, and what is due there.
 
-    def heard() -> list[SeenAdvertisement]:
-        scene.refresh()
-        incoming = scene.packets.select(node=mobile, interface=interface, direction=Direction.IN, since_ns=since_ns)
-        return [advertisement for advertisement in advertisements(incoming) if _source(advertisement) == agent]
+    ``kinds`` are the authentications that both messages bear; a kind that is not among them must not be there.
+    """
 
-    def right(advertisement: SeenAdvertisement) -> bool:
-        header = advertisement.packet.outer
-        sound = advertisement.agent and advertisement.checksum_right and not advertisement.malformed
-        promised = flag in advertisement.flags and (care_of is None or care_of in advertisement.care_of_addresses)
-        return sound and promised and header is not None and header.ttl == 1
-
-    found = await watch(lambda: [one for one in heard() if right(one)], claim.title, patience_s)
-    if found:
-        return claim.holds(found[0].describe())
-    return claim.fails("other advertisements only" if heard() else "none", [one.describe() for one in heard()[:3]])
-
-
-async def solicited(scene: Scene, *, since_ns: int) -> CheckResult:
-    """The mobile node asked for agents when its link came up; byte for byte a router solicitation (G6)."""
-    mobile, interface = scene.plan.mobile_node, interface_of(scene)
-    claim = Claim(
-        "solicitation",
-        f"{mobile} solicits agents when its link comes up",
-        "an ICMP router solicitation of 8 bytes with TTL 1",
-        node=mobile,
-        rules=("G6", "D1", "D11"),
-        look_closer=capture_command(mobile, interface, "icmp.type == 10"),
-    )
-
-    def right() -> list[str]:
-        scene.refresh()
-        sent = scene.packets.select(node=mobile, interface=interface, direction=Direction.OUT, since_ns=since_ns)
-        return [
-            one.packet.describe()
-            for one in solicitations(sent)
-            if one.checksum_right and not one.malformed and one.packet.outer is not None and one.packet.outer.ttl == 1
-        ]
-
-    found = await watch(right, claim.title)
-    return claim.holds(f"{len(found)} solicitations", found[:1]) if found else claim.fails("none")
+    node: str
+    interface: str
+    source: IPv4Address  # of requests
+    destination: IPv4Address
+    kinds: tuple[int, ...]
+    ttl: int | None = None  # of requests, where there is a rule
 
 
 async def registered_through(
@@ -109,46 +58,52 @@ async def registered_through(
     network: VisitedNetwork,
     secrets: Iterable[Secret],
     *,
+    lifetime_s: int,
     reverse_tunnel: bool,
     since_ns: int,
     patience_s: float = PATIENCE_S,
 ) -> CheckResult:
-    """Four messages: request to the foreign agent, relayed to the home agent, and the reply back the same way."""
+    """Four messages: request to the foreign agent, relayed to the home agent, and the reply back the same way.
+
+    ``lifetime_s`` is what has to be asked for; what is granted may be less, but something.
+    """
     plan = scene.plan
     claim = Claim(
         "registration",
         f"{plan.mobile_node} registers {network.care_of_address} through {network.foreign_agent}",
-        f"request and reply on both legs, accepted, {'with' if reverse_tunnel else 'without'} the T bit, "
-        "every authenticator right",
+        f"request for {lifetime_s} s and reply on both legs, accepted, {'with' if reverse_tunnel else 'without'} the T "
+        "bit, every authenticator right",
         node=plan.mobile_node,
-        rules=("G7", "G15", "M6", "F4", "H8"),
+        rules=("G7", "G15", "M6", "F4", "H7", "H8"),
         look_closer="tshark -r packets.pcapng -Y mip",
     )
-    by_kind = {secret.kind: secret for secret in secrets}
-    link = (plan.mobile_node, interface_of(scene))
-    upstream = (network.foreign_agent, _upstream(scene, network))
+    own_secrets = list(secrets)
+    link, upstream = _legs(scene, network, reverse_tunnel)
+
+    def right_kind(request: SeenRegistration) -> bool:
+        asks_for_it = request.care_of_address == network.care_of_address and not request.deregisters
+        return asks_for_it and ("T" in request.flags) is reverse_tunnel
 
     def complaints() -> tuple[list[str], list[str]]:
         wrong: list[str] = []
         evidence: list[str] = []
-        for (node, interface), kinds in (
-            (link, (MOBILE_HOME, MOBILE_FOREIGN)),
-            (upstream, (MOBILE_HOME, FOREIGN_HOME)),
-        ):
-            exchange = _accepted_exchange(scene, node, interface, since_ns, network.care_of_address, reverse_tunnel)
+        first = _accepted_exchange(scene, link, since_ns, right_kind)
+        relayed = first and _accepted_exchange(scene, upstream, since_ns, partial(_same_request, first.request))
+        for leg, exchange in ((link, first), (upstream, relayed)):
             if exchange is None:
-                wrong.append(f"no accepted exchange at {node}:{interface}")
-                evidence += _described(_registrations_at(scene, node, interface, since_ns))
+                wrong.append(f"no accepted exchange at {leg.node}:{leg.interface}")
+                evidence += _described(_registrations_at(scene, leg.node, leg.interface, since_ns))
                 continue
             evidence += [exchange.request.describe(), exchange.reply.describe()]
-            wrong += _wrong_authenticators(exchange, [by_kind[kind] for kind in kinds if kind in by_kind])
-            wrong += _wrong_ttl(exchange, reverse_tunnel and node == plan.mobile_node)
+            wrong += _wrong_on(leg, exchange, own_secrets) + _wrong_lifetimes(exchange, lifetime_s)
         return wrong, evidence
 
     return await _until_right(scene, claim, complaints, patience_s)
 
 
-async def deregistered(scene: Scene, secrets: Iterable[Secret], *, since_ns: int) -> CheckResult:
+async def deregistered(
+    scene: Scene, secrets: Iterable[Secret], *, since_ns: int, patience_s: float = PATIENCE_S
+) -> CheckResult:
     """Two messages, straight to the home agent: a request with lifetime 0 for all bindings, and its acceptance."""
     plan = scene.plan
     claim = Claim(
@@ -159,31 +114,35 @@ async def deregistered(scene: Scene, secrets: Iterable[Secret], *, since_ns: int
         rules=("G7", "M5", "H6", "H8"),
         look_closer="tshark -r packets.pcapng -Y mip",
     )
-    home_secrets = [secret for secret in secrets if secret.kind == MOBILE_HOME]
-    node, interface = plan.mobile_node, interface_of(scene)
+    own_secrets = list(secrets)
+    address = home_address(scene)
+    leg = _Leg(plan.mobile_node, interface_of(scene), address, plan.home.home_agent_address, (MOBILE_HOME,))
 
     def complaints() -> tuple[list[str], list[str]]:
-        exchange = _accepted_exchange(scene, node, interface, since_ns, home_address(scene), None)
+        exchange = _accepted_exchange(
+            scene, leg, since_ns, lambda one: one.care_of_address == address and one.deregisters
+        )
         if exchange is None:
-            return ["no accepted exchange"], _described(_registrations_at(scene, node, interface, since_ns))
-        evidence = [exchange.request.describe(), exchange.reply.describe()]
-        wrong = [] if exchange.request.deregisters else [f"lifetime {exchange.request.lifetime_s}"]
-        return wrong + _wrong_authenticators(exchange, home_secrets), evidence
+            return ["no accepted exchange"], _described(_registrations_at(scene, leg.node, leg.interface, since_ns))
+        return _wrong_on(leg, exchange, own_secrets), [exchange.request.describe(), exchange.reply.describe()]
 
-    return await _until_right(scene, claim, complaints, PATIENCE_S)
+    return await _until_right(scene, claim, complaints, patience_s)
 
 
 def sent_requests(scene: Scene, since_ns: int) -> list[SeenRegistration]:
     """The mobile node's own requests since then, in order."""
+    scene.refresh()
     at_mobile = _registrations_at(scene, scene.plan.mobile_node, interface_of(scene), since_ns)
     return [message for message in at_mobile if message.is_request]
 
 
 def accepted_at_home_agent(scene: Scene, care_of: IPv4Address, since_ns: int) -> Exchange | None:
     """The latest accepted registration of a care-of address as it crossed the home agent's upstream interface."""
-    home_router = scene.plan.node(scene.plan.home.home_agent)
-    upstream = next(i.name for i in home_router.interfaces if i.name != scene.plan.home.agent_interface)
-    return _accepted_exchange(scene, home_router.name, upstream, since_ns, care_of, None)
+    home = scene.plan.home
+    home_router = scene.plan.node(home.home_agent)
+    upstream = next(i.name for i in home_router.interfaces if i.name != home.agent_interface)
+    leg = _Leg(home_router.name, upstream, care_of, home.home_agent_address, ())
+    return _accepted_exchange(scene, leg, since_ns, lambda one: one.care_of_address == care_of)
 
 
 async def _until_right(
@@ -201,52 +160,66 @@ async def _until_right(
     return claim.fails("; ".join(wrong) or "right, but too late", evidence)
 
 
+def _legs(scene: Scene, network: VisitedNetwork, reverse_tunnel: bool) -> tuple[_Leg, _Leg]:
+    """From the mobile node to the foreign agent, and from there to the home agent."""
+    mobile = scene.plan.mobile_node
+    ttl = 255 if reverse_tunnel else 1  # RFC 3024, section 5; without T a request need not leave the link
+    link_kinds, upstream_kinds = (MOBILE_HOME, MOBILE_FOREIGN), (MOBILE_HOME, FOREIGN_HOME)
+    agent, care_of = network.agent_address, network.care_of_address
+    interfaces = scene.plan.node(network.foreign_agent).interfaces
+    upstream = next(interface.name for interface in interfaces if interface.address.ip == care_of)
+    return (
+        _Leg(mobile, interface_of(scene), home_address(scene), agent, link_kinds, ttl),
+        _Leg(network.foreign_agent, upstream, care_of, scene.plan.home.home_agent_address, upstream_kinds),
+    )
+
+
 def _accepted_exchange(
-    scene: Scene, node: str, interface: str, since_ns: int, care_of: IPv4Address, reverse_tunnel: bool | None
+    scene: Scene, leg: _Leg, since_ns: int, wanted: Callable[[SeenRegistration], bool]
 ) -> Exchange | None:
-    """The latest request for that care-of address and its accepting reply; ``reverse_tunnel`` None: with T or not."""
-    messages = _registrations_at(scene, node, interface, since_ns)
-    for request in reversed(messages):
-        if not request.is_request or request.care_of_address != care_of or request.malformed:
+    """The latest request that is wanted and that was accepted afterwards, by a message that went the other way."""
+    messages = _registrations_at(scene, leg.node, leg.interface, since_ns)
+    for at, request in reversed([*enumerate(messages)]):
+        if not request.is_request or request.malformed or not wanted(request):
             continue
-        if reverse_tunnel is not None and ("T" in request.flags) is not reverse_tunnel:
-            continue
-        for reply in messages:
-            if reply.answers(request) and reply.accepted and not reply.malformed:
+        for reply in messages[at + 1 :]:
+            way_back = reply.packet.direction != request.packet.direction
+            if reply.answers(request) and way_back and reply.accepted and not reply.malformed:
                 return Exchange(request, reply)
     return None
 
 
 def _registrations_at(scene: Scene, node: str, interface: str, since_ns: int) -> list[SeenRegistration]:
-    packets = scene.packets.select(node=node, interface=interface, since_ns=since_ns, port=434)
+    packets = scene.packets.select(node=node, interface=interface, since_ns=since_ns, port=434, encapsulated=False)
     return [one for one in registrations(packets) if one.home_address == home_address(scene)]
 
 
-def _wrong_authenticators(exchange: Exchange, secrets: Iterable[Secret]) -> list[str]:
-    return [
-        f"{name} without one right authenticator of type {secret.kind} with SPI {secret.spi}"
-        for secret in secrets
-        for name, message in (("request", exchange.request), ("reply", exchange.reply))
-        if not message.authenticated(secret.key, secret.spi, secret.kind)
-        and not (secret.kind == FOREIGN_HOME and message.lifetime_s == 0)  # F4: none on a deregistration
-    ]
+def _same_request(request: SeenRegistration, other: SeenRegistration) -> bool:
+    return other.identification == request.identification and other.care_of_address == request.care_of_address
 
 
-def _wrong_ttl(exchange: Exchange, reverse_tunnel_from_mobile: bool) -> list[str]:
+def _wrong_on(leg: _Leg, exchange: Exchange, secrets: Iterable[Secret]) -> list[str]:
+    """What is not as it has to be on that leg: addresses, TTL, authentications."""
     header = exchange.request.packet.outer
-    if reverse_tunnel_from_mobile and (header is None or header.ttl != 255):
-        return [f"request with T has TTL {header.ttl if header else '?'}, not 255"]  # RFC 3024, section 5
-    return []
+    assert header is not None, "a registration is a UDP datagram"
+    wrong = []
+    if (header.source, header.destination) != (leg.source, leg.destination):
+        wrong.append(f"request from {header.source} to {header.destination}, not {leg.source} to {leg.destination}")
+    if leg.ttl is not None and header.ttl != leg.ttl:
+        wrong.append(f"request with TTL {header.ttl}, not {leg.ttl}")
+    for secret in secrets:
+        for name, message in (("request", exchange.request), ("reply", exchange.reply)):
+            if secret.kind not in leg.kinds:
+                wrong += [f"{name} bears {extension.name}" for extension in message.authentications(secret.kind)]
+            elif not message.authenticated(secret.key, secret.spi, secret.kind):
+                wrong.append(f"{name} without one right authenticator of type {secret.kind} with SPI {secret.spi}")
+    return [f"{leg.node}: {complaint}" for complaint in wrong]
 
 
-def _upstream(scene: Scene, network: VisitedNetwork) -> str:
-    interfaces = scene.plan.node(network.foreign_agent).interfaces
-    return next(interface.name for interface in interfaces if interface.address.ip == network.care_of_address)
-
-
-def _source(advertisement: SeenAdvertisement) -> IPv4Address | None:
-    header = advertisement.packet.outer
-    return header.source if header is not None else None
+def _wrong_lifetimes(exchange: Exchange, asked_for_s: int) -> list[str]:
+    asked_s, granted_s = exchange.request.lifetime_s, exchange.reply.lifetime_s
+    wrong = [f"asks for {asked_s} s, not {asked_for_s}"] if asked_s != asked_for_s else []
+    return wrong + ([f"{granted_s} s granted of {asked_s}"] if not 0 < granted_s <= asked_s else [])
 
 
 def _described(messages: list[SeenRegistration]) -> list[str]:

@@ -10,8 +10,9 @@ from testbed.checks.claim import PATIENCE_S, Claim
 from testbed.checks.scene import Scene
 from testbed.errors import DeadlinePassed, LabError
 from testbed.evidence.packets import Packet
+from testbed.network.waiting import wait_for
 from testbed.reports.result import CheckResult
-from testbed.traffic.ping import ping_once
+from testbed.traffic.ping import PingAnswer, ping_once
 from testbed.traffic.stream_report import Handoff, handoff
 from testbed.traffic.tcp_connection import TcpConnection
 from testbed.traffic.udp_stream import Flow
@@ -89,12 +90,17 @@ async def reachable(
         rules=rules,
         look_closer=f"ip netns exec {node} ping -c 1 {destination}",
     )
-    answer = None
-    for _ in range(max(1, round(patience_s))):
-        answer = await ping_once(scene.namespace(node), destination, timeout_s=1.0)
-        if answer.replied and answer.source == destination:
-            return claim.holds(str(answer))
-    return claim.fails(str(answer))
+    answers: list[PingAnswer] = []
+
+    async def answered() -> bool:
+        answers.append(await ping_once(scene.namespace(node), destination, timeout_s=1.0))
+        return answers[-1].replied and answers[-1].source == destination
+
+    try:
+        await wait_for(answered, what=claim.title, timeout_s=patience_s)
+    except DeadlinePassed:
+        return claim.fails(f"{answers[-1]}, the last of {len(answers)} tries")
+    return claim.holds(str(answers[-1]))
 
 
 def measured_handoff(scene: Scene, flow: Flow, up_ns: int, since_ns: int) -> Handoff | None:

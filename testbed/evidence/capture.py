@@ -24,6 +24,7 @@ from types import TracebackType
 from testbed.errors import DeadlinePassed, LabError
 from testbed.evidence.packet import CaptureFile
 from testbed.evidence.place import Place
+from testbed.evidence.unchanged_groups import call_with_fixed_groups, groups_are_fixed
 from testbed.network.programs import require
 from testbed.network.waiting import scaled, wait_until
 
@@ -139,9 +140,16 @@ class Capture:
         tcpdump = require("tcpdump")
         self.folder.mkdir(parents=True, exist_ok=True)
         recorders: list[_Recorder] = []
-        try:
+
+        def launch() -> None:
             for place, interface in places:
                 recorders.append(self._launch(tcpdump, place, interface, may_vanish))
+
+        try:
+            if groups_are_fixed():
+                call_with_fixed_groups(launch)
+            else:
+                launch()
             _wait_until_listening(recorders)
         except BaseException:
             for recorder in recorders:
@@ -213,7 +221,7 @@ class Capture:
         file = CaptureFile(place.name, interface, path, mac)
         argv = [tcpdump, "-i", interface, "-w", str(path), "-n", "-s", str(mtu + _FRAME_OVERHEAD)]
         argv += ["-U", "--immediate-mode"]
-        # -Z root: stay what we are. Changing to the user "tcpdump" fails in a user namespace that has no such user.
+        # -Z root: stay what we are. The user "tcpdump", its default, may not write to the run's folder.
         argv += ["-Z", "root", "--time-stamp-precision=nano", "-B", str(BUFFER_KIB)]
         process = place.popen(
             argv,

@@ -41,6 +41,9 @@ __all__ = [
 ]
 
 
+_MOST = 65536  # parts of a message: as many as its bytes; scapy's own limit of 100 would make a long message an error
+
+
 class _Part(Packet):  # type: ignore[misc]  # scapy has no types
     """A part of a message: what follows it is the next part, not its payload."""
 
@@ -115,7 +118,7 @@ def _registration_part(_message: Any, _parts: Any, _current: Any, remaining: byt
 class RegistrationExtensions(Packet):  # type: ignore[misc]
     """All that follows the fixed part of a registration message."""
 
-    fields_desc = [PacketListField("parts", [], next_cls_cb=_registration_part)]  # noqa: RUF012
+    fields_desc = [PacketListField("parts", [], next_cls_cb=_registration_part, max_count=_MOST)]  # noqa: RUF012
 
 
 class AgentAdvertisementExtension(_Part):
@@ -127,7 +130,9 @@ class AgentAdvertisementExtension(_Part):
         ShortField("sequence", 0),
         ShortField("lifetime", 1800),
         XShortField("flags", 0),
-        FieldListField("care_of", [], IPField("", "0.0.0.0"), length_from=lambda part: max(0, part.len - 6)),
+        FieldListField(
+            "care_of", [], IPField("", "0.0.0.0"), length_from=lambda part: max(0, part.len - 6), max_count=_MOST
+        ),
     ]
 
 
@@ -137,7 +142,7 @@ class PrefixLengths(_Part):
     fields_desc = [  # noqa: RUF012
         ByteField("type", 19),
         FieldLenField("len", None, count_of="lengths", fmt="B"),
-        FieldListField("lengths", [], ByteField("", 0), length_from=lambda part: part.len),
+        FieldListField("lengths", [], ByteField("", 0), length_from=lambda part: part.len, max_count=_MOST),
     ]
 
 
@@ -174,8 +179,8 @@ class RouterAdvertisement(Packet):  # type: ignore[misc]
         FieldLenField("count", None, count_of="addresses", fmt="B"),
         ByteField("entry_size", 2),
         ShortField("lifetime", 1800),
-        PacketListField("addresses", [], RouterAddress, count_from=lambda message: message.count),
-        PacketListField("parts", [], next_cls_cb=_advertisement_part),
+        PacketListField("addresses", [], RouterAddress, count_from=lambda message: message.count, max_count=_MOST),
+        PacketListField("parts", [], next_cls_cb=_advertisement_part, max_count=_MOST),
     ]
 
 

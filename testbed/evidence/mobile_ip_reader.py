@@ -125,8 +125,6 @@ def _extensions(parts: list[Any], message: bytes, offset: int) -> tuple[tuple[Se
         payload = message[offset + header_size : offset + size]
         found.append(SeenExtension(part.type, payload, spi, authenticator, covered))
         offset += size
-    if offset != len(message):
-        return tuple(found), f"{len(message) - offset} bytes at the end belong to no extension"
     return tuple(found), None
 
 

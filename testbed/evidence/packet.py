@@ -150,6 +150,14 @@ class Packet:
     def place(self) -> str:
         return f"{self.node}:{self.interface}"
 
+    def carries(self, protocol: int | None = None, port: int | None = None) -> bool:
+        """Whether the innermost header is of that protocol and one of its ports is that one; None: any."""
+        layers = self.layers
+        if protocol is not None and not (layers.headers and layers.headers[-1].protocol == protocol):
+            return False
+        transport = layers.transport
+        return port is None or (isinstance(transport, UdpHeader | TcpHeader) and port in transport[:2])
+
     def describe(self) -> str:
         """One line of evidence: where, which frame of that capture, when, and what it is."""
         way = f" {self.direction}" if self.direction else ""

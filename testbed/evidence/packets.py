@@ -6,19 +6,19 @@ follow one packet from node to node (``trace.py``).
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from ipaddress import IPv4Address, IPv4Network
 
 from testbed.errors import LabError
-from testbed.evidence.dissect import TcpHeader, UdpHeader
 from testbed.evidence.packet import CaptureFile, Direction, Packet, clock
 from testbed.evidence.pcap import PcapTail
 
 __all__ = ["AddressFilter", "CaptureFile", "Direction", "Packet", "PacketLog", "clock"]
 
 AddressFilter = IPv4Address | IPv4Network
-_Flow = tuple[IPv4Address, IPv4Address]  # source and destination of the innermost IPv4 header
+_ADDRESSES_OFFSET = 12  # in an IPv4 header
+_Flow = bytes  # source and destination of the innermost IPv4 header; IPv4Address objects are slow to hash
 
 
 class _Follower:
@@ -88,9 +88,10 @@ class PacketLog:
         _append_in_order(self._packets, news)
         flows: dict[_Flow, list[Packet]] = {}
         for packet in news:
-            inner = packet.inner
-            if inner is not None:
-                flows.setdefault((inner.source, inner.destination), []).append(packet)
+            headers = packet.headers
+            if headers:
+                addresses_at = headers[-1].offset + _ADDRESSES_OFFSET
+                flows.setdefault(packet.frame[addresses_at : addresses_at + 8], []).append(packet)
         for flow, packets in flows.items():
             _append_in_order(self._flows.setdefault(flow, []), packets)
         return len(news)
@@ -98,6 +99,10 @@ class PacketLog:
     def between(self, since_ns: int | None = None, until_ns: int | None = None) -> Sequence[Packet]:
         """The packets of ``[since_ns, until_ns)`` in time order; None leaves that end open."""
         return _between(self._packets, since_ns, until_ns)
+
+    def flow(self, source: IPv4Address, destination: IPv4Address) -> Sequence[Packet]:
+        """All packets from one address to another by their innermost header, in time order."""
+        return self._flows.get(source.packed + destination.packed, ())
 
     def select(
         self,
@@ -126,7 +131,7 @@ class PacketLog:
         candidates: Sequence[Packet] = self._packets
         if isinstance(source, IPv4Address) and isinstance(destination, IPv4Address):
             # Checks ask for one flow again and again while they wait: they need not go through everything each time.
-            candidates = self._flows.get((source, destination), [])
+            candidates = self.flow(source, destination)
             source = destination = None
         chosen: Iterable[Packet] = _between(candidates, since_ns, until_ns)
         if node is not None:
@@ -147,10 +152,8 @@ class PacketLog:
         ):
             if address is not None:
                 chosen = _with_address(chosen, address, index, field)
-        if protocol is not None:
-            chosen = (p for p in chosen if p.headers and p.headers[-1].protocol == protocol)
-        if port is not None:
-            chosen = (p for p in chosen if _uses_port(p, port))
+        if protocol is not None or port is not None:
+            chosen = (p for p in chosen if p.carries(protocol, port))
         if where is not None:
             chosen = (p for p in chosen if where(p))
         return list(chosen)
@@ -167,21 +170,12 @@ def _between(packets: Sequence[Packet], since_ns: int | None, until_ns: int | No
 
 
 def _append_in_order(packets: list[Packet], news: list[Packet]) -> None:
-    late = bool(packets) and news[0].time_ns < packets[-1].time_ns
-    packets += news
-    if late:
-        packets.sort(key=_time_ns)  # stable, and fast where nearly all is in order
+    """Put what is read now where it belongs; it is late by no more than the time between two readings."""
+    start = bisect_right(packets, news[0].time_ns, key=_time_ns)
+    packets[start:] = sorted(packets[start:] + news, key=_time_ns)
 
 
 def _with_address(packets: Iterable[Packet], address: AddressFilter, index: int, field: int) -> Iterable[Packet]:
     if isinstance(address, IPv4Network):
         return (p for p in packets if p.headers and p.headers[index][field] in address)
     return (p for p in packets if p.headers and p.headers[index][field] == address)
-
-
-def _uses_port(packet: Packet, port: int) -> bool:
-    transport = packet.transport
-    return isinstance(transport, UdpHeader | TcpHeader) and port in (
-        transport.source_port,
-        transport.destination_port,
-    )

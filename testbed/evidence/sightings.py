@@ -9,7 +9,8 @@ once plain and once encapsulated, stays one. Address translation on the way woul
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Sequence
+import itertools
+from collections.abc import Sequence
 
 from testbed.evidence.dissect import PROTOCOL_TCP, PROTOCOL_UDP
 from testbed.evidence.packets import Direction, Packet
@@ -22,34 +23,47 @@ _TELLING_BYTES = 256
 _CHECKSUM_AT = {PROTOCOL_UDP: 6, PROTOCOL_TCP: 16}
 
 
-def identity(packet: Packet) -> Hashable:
+def identity(packet: Packet) -> bytes:
     """What is the same wherever this packet is seen, and different for other packets.
 
     UDP and TCP checksums are left out: a sender with checksum offload leaves them to be filled in later. Linux gives
     many packets the IP identification 0 (RFC 6864 allows it), therefore the contents count too.
     """
-    header = packet.inner
+    header, frame = packet.inner, packet.frame
     if header is None:
-        return packet.frame[12:]
-    start = header.payload_offset
-    telling = packet.frame[start : min(header.end, start + _TELLING_BYTES)]
+        return frame[12:]
+    ip, start = header.offset, header.payload_offset
+    end = min(header.end, start + _TELLING_BYTES)
+    # Total length, identification, flags and fragment; protocol; addresses.
+    fixed = frame[ip + 2 : ip + 8] + frame[ip + 9 : ip + 10] + frame[ip + 12 : ip + 20]
     checksum_at = _CHECKSUM_AT.get(header.protocol)
-    if checksum_at is not None and not header.fragment_offset:
-        telling = telling[:checksum_at] + telling[checksum_at + 2 :]
-    return (*header[:4], header.flags_and_fragment & 0x3FFF, header.total_length, telling)
+    if checksum_at is None or header.flags_and_fragment & 0x1FFF:
+        return fixed + frame[start:end]
+    return fixed + frame[start : start + checksum_at] + frame[start + checksum_at + 2 : end]
 
 
 class Sighting:
-    """One packet in one capture, linked to the sightings before and after it."""
+    """One packet in one capture. ``parent`` is the sighting before it on the packet's way, None for the first."""
 
-    __slots__ = ("children", "packet", "parent")
+    __slots__ = ("alike", "children", "packet", "parent", "trace")
 
-    def __init__(self, packet: Packet, parent: Sighting | None) -> None:
+    def __init__(self, packet: Packet, alike: list[Sighting]) -> None:
         self.packet = packet
-        self.parent = parent
+        self.alike = alike  # all sightings of packets with this identity, in time order
         self.children: list[Sighting] = []
-        if parent is not None:
-            parent.children.append(self)
+        self.parent = _find_parent(packet, alike)
+        self.trace: list[Sighting] = self.parent.trace if self.parent else []  # all of this very packet's
+        alike.append(self)
+        self.trace.append(self)
+        if self.parent:
+            self.parent.children.append(self)
+
+    def forget(self) -> None:
+        """Undo the linking of this sighting, which has to be the last one that was linked."""
+        self.alike.pop()
+        self.trace.pop()
+        if self.parent:
+            self.parent.children.pop()
 
     def line(self) -> list[Sighting]:
         """From the first sighting to this one."""
@@ -59,11 +73,41 @@ class Sighting:
         return line[::-1]
 
 
-def find_parent(packet: Packet, earlier: Sequence[Sighting]) -> Sighting | None:
+class Linker:
+    """Links the sightings of a list of packets that grows.
+
+    The list is in time order. What is read late is put between what is known already, most often near its end: the
+    linker then goes back so far and on from there.
+    """
+
+    def __init__(self) -> None:
+        self._sightings: list[Sighting] = []
+        self._alike: dict[bytes, list[Sighting]] = {}
+        self._traces: list[list[Sighting]] = []
+
+    def link(self, packets: Sequence[Packet]) -> Sequence[Sequence[Sighting]]:
+        """The sightings of each packet, in the order in which the packets were first seen.
+
+        ``packets`` must hold all that it held at the call before.
+        """
+        known = self._sightings
+        while known and known[-1].packet is not packets[len(known) - 1]:
+            known.pop().forget()
+            if not self._traces[-1]:
+                self._traces.pop()
+        for packet in packets[len(known) :]:
+            sighting = Sighting(packet, self._alike.setdefault(identity(packet), []))
+            known.append(sighting)
+            if sighting.parent is None:
+                self._traces.append(sighting.trace)
+        return self._traces
+
+
+def _find_parent(packet: Packet, earlier: Sequence[Sighting]) -> Sighting | None:
     """The sighting right before this one among ``earlier`` ones of equal packets; None where it is the first."""
     if not earlier:
         return None
-    recent = [*_recent(packet, earlier)]
+    recent = _recent(packet, earlier)
     if packet.direction == Direction.OUT:
         return _forwarded_from(packet, recent)
     parent = _other_end_of_link(packet, recent)
@@ -72,13 +116,10 @@ def find_parent(packet: Packet, earlier: Sequence[Sighting]) -> Sighting | None:
     return parent or _across_a_gap(packet, recent)
 
 
-def _recent(packet: Packet, earlier: Sequence[Sighting]) -> Iterator[Sighting]:
+def _recent(packet: Packet, earlier: Sequence[Sighting]) -> list[Sighting]:
     """Latest first: of byte-identical copies, one that was lost does not take what belongs to its successor."""
     oldest_ns = packet.time_ns - LONGEST_FLIGHT_NS
-    for sighting in reversed(earlier):
-        if sighting.packet.time_ns < oldest_ns:
-            return
-        yield sighting
+    return [*itertools.takewhile(lambda sighting: sighting.packet.time_ns >= oldest_ns, reversed(earlier))]
 
 
 def _forwarded_from(packet: Packet, recent: Sequence[Sighting]) -> Sighting | None:

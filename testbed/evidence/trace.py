@@ -7,11 +7,17 @@ is not known here: that is for the checks.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from ipaddress import IPv4Address
+from weakref import WeakKeyDictionary
 
 from testbed.evidence.packets import AddressFilter, Direction, Packet, PacketLog
-from testbed.evidence.sightings import LONGEST_FLIGHT_NS, Sighting, find_parent, identity
+from testbed.evidence.sightings import LONGEST_FLIGHT_NS, Linker, Sighting, identity
+
+# What was linked of each flow (source, destination) of a log, so that a check that looks again need not begin anew.
+_linkers: WeakKeyDictionary[PacketLog, dict[tuple[IPv4Address, IPv4Address], Linker]] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
@@ -108,9 +114,9 @@ class Trace:
 
     def _ends(self) -> list[Sighting]:
         """Sightings with none after them, those with the longest way first."""
-        ends = [
-            s for s in self.sightings if not s.packet.overheard and all(child.packet.overheard for child in s.children)
-        ]
+        taken = [sighting for sighting in self.sightings if not sighting.packet.overheard]
+        followed = {id(sighting.parent) for sighting in taken}
+        ends = [sighting for sighting in taken if id(sighting) not in followed]
         return sorted(ends, key=lambda end: -len(end.line())) or [self.sightings[0]]
 
 
@@ -142,23 +148,22 @@ def traces(
 ) -> list[Trace]:
     """One trace for each packet that was first seen in ``[since_ns, until_ns)``, in the order in which they were sent.
 
-    The rest selects packets as :meth:`PacketLog.select` does. A packet that was sent just before ``until_ns``, or
-    before the log was refreshed, may still be on its way: leave it out by the choice of ``until_ns``.
+    Addresses, protocol and port are those of the innermost header, as in :meth:`PacketLog.select`; ``where`` is asked
+    about the first sighting. A packet that was sent just before ``until_ns``, or before the log was refreshed, may
+    still be on its way: leave it out by the choice of ``until_ns``. Asking again for the same two addresses costs
+    little: what was linked stays linked.
     """
-    packets = log.select(
-        since_ns=None if since_ns is None else since_ns - LONGEST_FLIGHT_NS,
-        until_ns=None if until_ns is None else until_ns + LONGEST_FLIGHT_NS,
-        source=source,
-        destination=destination,
-        protocol=protocol,
-        port=port,
-        overheard=None,
-        where=where,
-    )
+    if isinstance(source, IPv4Address) and isinstance(destination, IPv4Address):
+        linker = _linkers.setdefault(log, {}).setdefault((source, destination), Linker())
+        linked = linker.link(log.flow(source, destination))
+    else:
+        linked = Linker().link(log.select(source=source, destination=destination, overheard=None))
+    start = 0 if since_ns is None else bisect_left(linked, since_ns, key=_sent_ns)
+    end = len(linked) if until_ns is None else bisect_left(linked, until_ns, key=_sent_ns)
     return [
-        trace
-        for trace in trace_packets(packets)
-        if (since_ns is None or trace.sent_ns >= since_ns) and (until_ns is None or trace.sent_ns < until_ns)
+        Trace(tuple(sightings))
+        for sightings in linked[start:end]
+        if sightings[0].packet.carries(protocol, port) and (where is None or where(sightings[0].packet))
     ]
 
 
@@ -171,18 +176,8 @@ def trace(log: PacketLog, packet: Packet) -> Trace:
 
 
 def trace_packets(packets: Iterable[Packet]) -> list[Trace]:
-    """Link sightings, given in time order, to traces, in the order in which the packets were first seen."""
-    alike: dict[Hashable, list[Sighting]] = {}
-    roots: dict[int, list[Sighting]] = {}  # id of a first sighting -> all of its trace
-    root_of: dict[int, Sighting] = {}
-    for packet in packets:
-        earlier = alike.setdefault(identity(packet), [])
-        sighting = Sighting(packet, find_parent(packet, earlier))
-        earlier.append(sighting)
-        root = sighting if sighting.parent is None else root_of[id(sighting.parent)]
-        root_of[id(sighting)] = root
-        roots.setdefault(id(root), []).append(sighting)
-    return [Trace(tuple(sightings)) for sightings in roots.values()]
+    """The traces of packets that are given in time order, in the order in which they were first seen."""
+    return [Trace(tuple(sightings)) for sightings in Linker().link([*packets])]
 
 
 def by_path(traces: Iterable[Trace]) -> list[PathGroup]:
@@ -203,3 +198,7 @@ def _path(line: Sequence[Sighting]) -> Path:
             tunnelled.append(on_link.packet.encapsulated)
             nodes.append(after.packet.node)
     return Path(tuple(nodes), tuple(tunnelled))
+
+
+def _sent_ns(sightings: Sequence[Sighting]) -> int:
+    return sightings[0].packet.time_ns

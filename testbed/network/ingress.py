@@ -9,7 +9,7 @@ that prove what the filter did. Which router filters, and what the customer's pr
 ``strict`` only sources that the router would route back out of the same interface pass (RFC 3704 section 2.2)
 ``loose``  only sources that the router has any route to pass (RFC 3704 section 2.4). A default route counts as one, as
            in the kernel's own rp_filter; behind a default route this mode therefore stops only what the router holds
-           an unreachable route for. RFC 3704 knows that variant, and one that ignores default routes; see docs.
+           an unreachable route for. The variant of RFC 3704 that ignores default routes is not offered.
 =========  ==========================================================================================================
 
 Packets are judged when they come in by the inside interface, before routing, those for the router itself included.

@@ -52,12 +52,13 @@ def wait_until(
     deadline_s = time.monotonic() + limit_s
     pause_s = _FIRST_PAUSE_S
     while True:
-        too_late = time.monotonic() >= deadline_s
+        looked_s = time.monotonic()
+        too_late = looked_s >= deadline_s
         if result := condition():
             return result
         if too_late:
             raise _passed(what, limit_s, on_timeout)
-        time.sleep(pause_s)
+        time.sleep(_pause(pause_s, looked_s))
         pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
 
 
@@ -95,14 +96,20 @@ async def wait_for(
     deadline_s = time.monotonic() + limit_s
     pause_s = _FIRST_PAUSE_S
     while True:
-        too_late = time.monotonic() >= deadline_s
+        looked_s = time.monotonic()
+        too_late = looked_s >= deadline_s
         answer = condition()
         if result := await answer if inspect.isawaitable(answer) else answer:
             return result
         if too_late:
             raise _passed(what, limit_s, on_timeout)
-        await asyncio.sleep(pause_s)
+        await asyncio.sleep(_pause(pause_s, looked_s))
         pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
+
+
+def _pause(pause_s: float, looked_s: float) -> float:
+    """At least as long as the look before took: where looking is slow, it must not starve what is waited for."""
+    return max(pause_s, time.monotonic() - looked_s)
 
 
 def _passed(what: str, limit_s: float, on_timeout: Callable[[], str] | None) -> DeadlinePassed:

@@ -19,11 +19,10 @@ from testbed.network import programs
 from testbed.network.syscalls import MS_BIND, MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_PRIVATE, MS_REC, mount
 
 RUN = Path("/run")
-WORLD_FOLDER = RUN / "testbed"
 VARIABLE = "TESTBED_WORLD"
 
-# Entries of /run that belong to each world: names of namespaces, its own files, and what mount(8) and iptables write.
-_PRIVATE_ENTRIES = {"netns", WORLD_FOLDER.name, "mount", "xtables.lock"}
+# Entries of /run that belong to each world: names of namespaces, and what mount(8) and iptables write.
+_PRIVATE_ENTRIES = {"netns", "mount", "xtables.lock"}
 
 _QUIET = MS_NOSUID | MS_NODEV | MS_NOEXEC
 _SIOCSIFFLAGS = 0x8914
@@ -44,6 +43,11 @@ def furnish() -> None:
 def identity() -> str:
     """What tells this world from all others that exist now: its pid namespace."""
     return os.readlink("/proc/self/ns/pid")
+
+
+def temporary_folder() -> Path:
+    """Where temporary files of this world go; not hidden from worlds inside this one, which have their own."""
+    return RUN / f"testbed-{os.stat('/proc/self/ns/pid').st_ino}"
 
 
 def _mounts_below(folder: str) -> list[str]:
@@ -79,9 +83,9 @@ def _own_run() -> None:
                     with contextlib.suppress(FileNotFoundError):  # it went away while we looked
                         _bind_back(entry, RUN / entry.name)
     _own_names()
-    temporary = WORLD_FOLDER / "tmp"
-    temporary.mkdir(parents=True)
-    temporary.chmod(0o1777)
+    folder = temporary_folder()
+    folder.mkdir()
+    folder.chmod(0o1777)
 
 
 def _own_names() -> None:
@@ -135,4 +139,4 @@ def _own_environment() -> None:
     os.environ[VARIABLE] = identity()
     os.environ["PATH"] = programs.search_path()
     # A killed run cannot remove its temporary files; these go with the world.
-    os.environ["TMPDIR"] = tempfile.tempdir = str(WORLD_FOLDER / "tmp")
+    os.environ["TMPDIR"] = tempfile.tempdir = str(temporary_folder())

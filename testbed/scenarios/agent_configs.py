@@ -6,6 +6,7 @@ The format is the agents' own (docs/agents.md); a program that stands in for an 
 
 from __future__ import annotations
 
+import math
 import secrets
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,8 @@ from testbed.topologies.plan import TopologyPlan, VisitedNetwork
 MOBILE_HOME_SPI = 256
 MOBILE_FOREIGN_SPI = 512
 FOREIGN_HOME_SPI = 768
+
+LONGEST_LIFETIME_S = 1800  # that agents advertise and grant
 
 _KEY_BYTES = 16
 
@@ -55,8 +58,13 @@ def _association(spi: int, key: str) -> list[dict[str, Any]]:
 
 def _advertisement(options: AgentOptions) -> dict[str, Any]:
     interval_s = options.advertisement_interval_s
-    # Three missed advertisements mean a lost agent (RFC 5944, 2.4.2); the field counts whole seconds.
-    return {"interval_s": interval_s, "lifetime_s": max(1, round(3 * interval_s)), "registration_lifetime_s": 1800}
+    # Three missed advertisements mean a lost agent (RFC 5944, 2.4.2); the field counts whole seconds, and the interval
+    # must not be more than a third of it (2.3).
+    return {
+        "interval_s": interval_s,
+        "lifetime_s": math.ceil(3 * interval_s),
+        "registration_lifetime_s": LONGEST_LIFETIME_S,
+    }
 
 
 def _home(plan: TopologyPlan, keys: Keys, options: AgentOptions) -> Config:
@@ -70,7 +78,7 @@ def _home(plan: TopologyPlan, keys: Keys, options: AgentOptions) -> Config:
         "home_network": str(home.prefix),
         "interface": home.agent_interface,
         "underlay": [interface.name for interface in plan.node(home.home_agent).interfaces],
-        "max_lifetime_s": 1800,
+        "max_lifetime_s": LONGEST_LIFETIME_S,
         "advertisement": _advertisement(options),
         "reverse_tunnel": True,
         "tunnel_driver": options.tunnel_driver,
@@ -99,7 +107,7 @@ def _foreign(plan: TopologyPlan, network: VisitedNetwork, keys: Keys, options: A
         "interface": network.agent_interface,
         "care_of_address": str(network.care_of_address),
         "underlay": [interface.name for interface in interfaces if interface.name != network.agent_interface],
-        "max_lifetime_s": 1800,
+        "max_lifetime_s": LONGEST_LIFETIME_S,
         "max_visitors": 100,
         "max_pending": 5,
         "pending_timeout_s": 7,

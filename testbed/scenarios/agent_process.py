@@ -60,14 +60,26 @@ class AgentProcess:
         self._process: subprocess.Popen[Any] | None = None
 
     def start(self) -> None:
-        """Start the program; :meth:`ready` waits until it says that it is."""
+        """Start the program; :meth:`ready` waits until it says that it is.
+
+        :raises AgentDied: there is no such program, or it may not be run.
+        """
         self._write_config()
         environment = dict(os.environ, PYTHONPATH=str(Path(testbed.__file__).parents[1]), PYTHONUNBUFFERED="1")
         argv = [*self.program, self.role, "--config", str(self.config_path)]
         with self.events_path.open("ab") as events, self.log_path.open("ab") as log:
-            self._process = self._starter.popen(
-                argv, stdin=subprocess.DEVNULL, stdout=events, stderr=log, env=environment
-            )
+            try:
+                self._process = self._starter.popen(
+                    argv,
+                    stdin=subprocess.DEVNULL,
+                    stdout=events,
+                    stderr=log,
+                    env=environment,
+                    start_new_session=True,  # Ctrl-C in the terminal is for us, and a pause is for all of its processes
+                )
+            except OSError as error:
+                reason = f"{self.program[0]}: {error.strerror}"
+                raise AgentDied(f"{self.role} agent could not be started: {reason}", node=self.node) from error
 
     async def ready(self) -> None:
         """Wait for the event ``ready``.
@@ -83,23 +95,31 @@ class AgentProcess:
         """Change the configuration and have the agent read it again."""
         self.config = {**self.config, **changes}
         self._write_config()
-        self._signal(signal.SIGHUP)
+        self.require_alive()
+        if self._process is not None:
+            self._process.send_signal(signal.SIGHUP)
 
     def pause(self) -> None:
         """Silence the agent: it neither hears nor says anything until :meth:`resume`."""
-        self._signal(signal.SIGSTOP)
+        self.require_alive()
+        self._signal_all(signal.SIGSTOP)
         self.paused = True
 
     def resume(self) -> None:
-        self._signal(signal.SIGCONT)
+        """Let the agent go on.
+
+        :raises AgentDied: it has ended meanwhile.
+        """
+        self.require_alive()
+        self._signal_all(signal.SIGCONT)
         self.paused = False
 
     def ask_to_stop(self) -> None:
         """Tell the agent to leave, without waiting for it; one that has ended already is left alone."""
         if self._process is not None and self._process.poll() is None:
-            if self.paused:
-                self.resume()
             self._process.terminate()
+            self._signal_all(signal.SIGCONT)
+            self.paused = False
 
     def stop(self) -> int | None:
         """End the agent and wait for it; returns its exit status, negative for a signal, None if it never ran."""
@@ -111,7 +131,7 @@ class AgentProcess:
             try:
                 process.wait(scaled(STOP_TIMEOUT_S))
             except subprocess.TimeoutExpired:
-                process.kill()
+                self._signal_all(signal.SIGKILL)
                 process.wait()
         return process.returncode
 
@@ -122,11 +142,14 @@ class AgentProcess:
             raise AgentDied(f"{self.role} agent ended with status {status}; {self._last_words()}", node=self.node)
 
     def events(self) -> list[dict[str, Any]]:
-        """What the agent has told so far: for logs and reports, never for verdicts."""
+        """What the agent has told so far: for logs and reports, never for verdicts.
+
+        Lines that are no JSON objects are left out: a program that stands in for ours may print what it likes.
+        """
         if not self.events_path.exists():
             return []
         complete_lines = self.events_path.read_bytes().split(b"\n")[:-1]
-        return [json.loads(line) for line in complete_lines if line.startswith(b"{")]
+        return [event for event in map(_json_object, complete_lines) if event is not None]
 
     def _said_ready(self) -> bool:
         self.require_alive()
@@ -138,11 +161,19 @@ class AgentProcess:
         written.chmod(0o600)  # it holds keys
         written.replace(self.config_path)
 
-    def _signal(self, number: signal.Signals) -> None:
-        self.require_alive()
-        if self._process is not None:
-            self._process.send_signal(number)
+    def _signal_all(self, number: signal.Signals) -> None:
+        """To the program and to whatever it has started: it leads a session, and so a process group, of its own."""
+        if self._process is not None and self._process.poll() is None:
+            os.killpg(self._process.pid, number)
 
     def _last_words(self) -> str:
         words = self.log_path.read_text(errors="replace").strip() if self.log_path.exists() else ""
         return f"its last line: {words.splitlines()[-1]}" if words else f"nothing in {self.log_path}"
+
+
+def _json_object(line: bytes) -> dict[str, Any] | None:
+    try:
+        told = json.loads(line)
+    except ValueError:
+        return None
+    return told if isinstance(told, dict) else None

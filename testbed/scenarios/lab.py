@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
+from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 
 from testbed.errors import ScenarioError
@@ -21,7 +21,7 @@ from testbed.evidence.trace import Path as TracedPath
 from testbed.network.ingress import IngressFilter
 from testbed.network.mininet_net import LabNet
 from testbed.network.netns import Namespace
-from testbed.reports.result import CheckResult, Measure, PathResult, RunListener, RunResult, StepResult, Verdict
+from testbed.reports.result import CheckResult, Measure, PathResult, RunListener, RunResult, StepResult
 from testbed.scenarios.agent_process import OUR_AGENT, AgentProcess, Config
 from testbed.topologies.plan import TopologyPlan
 
@@ -56,7 +56,7 @@ class Lab:
         self.tunnel_driver = tunnel_driver
         self.agent_programs = agent_programs or {}
         self.agents: dict[str, AgentProcess] = {}
-        self.at_the_end: list[Callable[[], None]] = []
+        self.at_the_end = ExitStack()  # what a scenario started, ended before the agents are
         self.mobile_network = plan.home.name
         self._filters: dict[str, IngressFilter] = {}
         self._step: StepResult | None = None
@@ -184,7 +184,3 @@ class Lab:
         if self._step is None:
             raise ScenarioError("a check was held outside of a step", hint="use: async with lab.step('…')")
         return self._step
-
-    @property
-    def failed(self) -> bool:
-        return self.run.verdict is not Verdict.PASS

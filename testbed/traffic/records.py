@@ -9,7 +9,9 @@ from __future__ import annotations
 import hashlib
 import struct
 
-_HEADER = struct.Struct("!II")  # number of the record, bytes of content
+# A word that no protocol begins with (tshark would guess at one), number of the record, bytes of content.
+_HEADER = struct.Struct("!4sII")
+_MAGIC = b"MIPr"
 _LARGE_EVERY = 20
 _LARGE_BYTES = 3000  # more than one segment: path MTU discovery has to work through a tunnel
 _SMALL_BYTES = 100
@@ -19,7 +21,7 @@ def record(side: str, number: int) -> bytes:
     """The record that ``side`` sends as its ``number``-th, from 0."""
     size = _LARGE_BYTES if number % _LARGE_EVERY == _LARGE_EVERY - 1 else _SMALL_BYTES + number * 37 % 300
     content = hashlib.shake_128(f"{side} {number}".encode()).digest(size)
-    return _HEADER.pack(number, size) + content
+    return _HEADER.pack(_MAGIC, number, size) + content
 
 
 class RecordReader:

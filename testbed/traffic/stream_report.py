@@ -45,7 +45,7 @@ class StreamReport:
     flow: Flow
     since_ns: int | None
     until_ns: int | None
-    sent: int  # left their sender
+    sent: int  # left their sender, or arrived all the same where its capture is missing
     never_left: tuple[int, ...]  # numbers that the sender passed over: it had no route, or no link
     lost: tuple[int, ...]  # numbers that left and never arrived
     duplicates: int
@@ -130,7 +130,7 @@ def stream_report(
         flow,
         since_ns,
         until_ns,
-        sent=len(left),
+        sent=len(known),
         never_left=tuple(number for number in every if number not in known),
         lost=tuple(number for number in sorted(left) if number not in arrivals),
         duplicates=duplicates,

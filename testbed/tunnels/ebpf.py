@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import struct
 from collections.abc import Sequence
-from importlib import resources
+from pathlib import Path
 
 from testbed.errors import KernelRefused, MissingFeature, MissingPrivilege
 from testbed.network.rtnetlink import (
@@ -50,8 +50,9 @@ _COUNTS = struct.Struct(f"={4 + len(_DROPS)}Q")
 # Where our filter stands among others on an underlay device: the port of Mobile IP.
 _PRIORITY = 434
 _FORWARDING = 1  # IPV4_DEVCONF_FORWARDING
-# A superpacket and its outer header must fit the 16 bits of an IPv4 total length.
-_LARGEST_SUPERPACKET = 65000
+# A superpacket and its outer header must fit the 16 bits of an IPv4 total length. The kernel compares with the length
+# that includes the Ethernet header, and passes what is below. Not less than need be: the rest is cut up in software.
+_LARGEST_SUPERPACKET = 0xFFFF - 20 + 14 + 1
 
 
 class EbpfDriver:
@@ -69,7 +70,7 @@ class EbpfDriver:
         self._own_clsact: list[int] = []
         self._open: dict[str, tuple[TunnelDevice, int]] = {}
         try:
-            self._programs = BpfObject(OBJECT_FILE, resources.files(__package__).joinpath(OBJECT_FILE).read_bytes())
+            self._programs = BpfObject(OBJECT_FILE, Path(__file__).with_name(OBJECT_FILE).read_bytes())
             try:
                 self._use_programs()
             except BaseException:
@@ -167,6 +168,8 @@ class EbpfDriver:
     def counters(self, device: TunnelDevice) -> TunnelCounters:
         """See `TunnelDriver.counters`."""
         per_cpu = [_COUNTS.unpack(value) for value in self._counts.lookup(_INDEX.pack(device.index))]
+        if not per_cpu:
+            raise KernelRefused(f"there is no tunnel device {device.name} ({device.endpoints})")
         packets_out, bytes_out, packets_in, bytes_in, *drops = map(sum, zip(*per_cpu, strict=True))
         named = {reason: count for reason, count in zip(_DROPS, drops, strict=True) if count}
         return TunnelCounters(packets_out, bytes_out, packets_in, bytes_in, named)

@@ -47,12 +47,12 @@ class NetdevDriver:
             raise
 
     def _catch_all(self) -> None:
-        # Bound to a device, because unbound it would equal tunl0 where the module has put one into the namespace; the
-        # kernel's lookup falls back to it for packets from the other devices too.
-        first = next(iter(self._devices.underlay.values()), None)
-        silence = {_RP_FILTER: _STRICT, _FORWARDING: 0}
+        # Bound to the loopback, because unbound it would equal tunl0 where the module has put one into the namespace,
+        # and because ip_tunnel_lookup() prefers a tunnel bound to the device of arrival to any that is not: bound to
+        # an underlay device it would take the packets of all other tunnels. Not bound there, it comes last.
         kernel = self._devices.kernel
-        kernel.request(add_ipip(_CATCH_ALL, None, None, ttl=self._ttl, device=first))
+        silence = {_RP_FILTER: _STRICT, _FORWARDING: 0}
+        kernel.request(add_ipip(_CATCH_ALL, None, None, ttl=self._ttl, device=kernel.link_index("lo")))
         kernel.request(set_link(_CATCH_ALL, ipv4_settings=silence))
         self._devices.bring_up(_CATCH_ALL)
 
@@ -92,7 +92,7 @@ class NetdevDriver:
     def _link(self, name: str) -> Link:
         link = self._devices.kernel.link(name)
         if link is None:
-            raise KernelRefused(f"tunnel device {name} has been removed by somebody else")
+            raise KernelRefused(f"there is no tunnel device {name}")
         return link
 
     def shutdown(self) -> None:

@@ -7,6 +7,7 @@ kernel from answering "protocol unreachable" on devices that no program of ours 
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import socket
 import struct
@@ -32,16 +33,13 @@ class PathNews:
         """The descriptor to wait on."""
         return self._socket.fileno()
 
-    def drain(self) -> bool:
-        """Whether there was news; afterwards the descriptor is quiet until there is more."""
-        heard = False
-        while True:
-            try:
+    def drain(self) -> None:
+        """Take note of all news so far; the descriptor is quiet until there is more."""
+        with contextlib.suppress(BlockingIOError):
+            while True:
                 self._socket.recvmsg(_ERROR_BYTES, _ERROR_BYTES, socket.MSG_ERRQUEUE)
-            except BlockingIOError:
-                # An error may also be pending on the socket itself, which keeps it readable.
-                return bool(self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)) or heard
-            heard = True
+        # An error may also be pending on the socket itself; asking clears it.
+        self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
 
     def close(self) -> None:
         """Let the kernel forget about the protocol."""

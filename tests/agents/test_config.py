@@ -30,7 +30,7 @@ def read(folder: Path, config: Any, role: str) -> HomeSettings | ForeignSettings
 
 
 def changed(role: str, path: str, value: Any) -> dict[str, Any]:
-    """The documented example with one value changed, at a path such as ``mobile_nodes.0.home_address``; None: left out."""
+    """The documented example with one value changed, at a path such as ``mobile_nodes.0.spi``; None takes it out."""
     config = copy.deepcopy(DOCUMENTED[role])
     *way, last = [int(step) if step.isdigit() else step for step in path.split(".")]
     inner: Any = config

@@ -102,9 +102,11 @@ def test_foreign_home_authentication_comes_last_where_a_key_is_shared() -> None:
     assert [extension.type for extension in relayed.extensions] == [32, 34]
 
 
-def test_a_deregistration_is_relayed_without_foreign_home_authentication() -> None:
+@pytest.mark.parametrize("care_of", [HOME_ADDRESS, CARE_OF_A])
+def test_a_deregistration_is_relayed_without_foreign_home_authentication(care_of: IPv4Address) -> None:
     """F4: MUST NOT on deregistration."""
-    relayed = request_in(Foreign(WITH_HOME_KEY).handle(0.0, from_visitor(deregistration())))
+    heard = from_visitor(request(lifetime_s=0, care_of=care_of))
+    relayed = request_in(Foreign(WITH_HOME_KEY).handle(0.0, heard))
     assert [extension.type for extension in relayed.extensions] == [32]
 
 

@@ -248,6 +248,7 @@ def test_a_deregistration_through_a_foreign_agent_announces_nothing() -> None:
     actions = home.hear(relayed(request(lifetime_s=0, clock_s=UNIX_S + 1)), at_s=1.0)
     assert only(RemoveBinding, actions)
     assert every(AnnounceAddress, actions) == []
+    assert every(AnnounceAddress, home.handle(2.0) + home.handle(3.0)) == []
 
 
 def test_deregistering_another_care_of_address_leaves_the_binding() -> None:
@@ -364,6 +365,13 @@ def test_a_trusted_foreign_agent_gets_an_authenticated_reply() -> None:
 def test_a_deregistration_needs_no_proof_of_the_foreign_agent_and_gets_none() -> None:
     """H4, F4: foreign-home authentication only where a lifetime is asked for."""
     reply = reply_in(Home(FRIENDLY).hear(relayed(request(lifetime_s=0))))
+    assert reply.code == ReplyCode.ACCEPTED
+    assert authentication_extensions(reply, AuthenticationKind.FOREIGN_HOME) == ()
+
+
+def test_a_deregistration_with_a_needless_proof_is_granted_and_gets_none() -> None:
+    """F4."""
+    reply = reply_in(Home(FRIENDLY).hear(relayed_by_friend(request(lifetime_s=0))))
     assert reply.code == ReplyCode.ACCEPTED
     assert authentication_extensions(reply, AuthenticationKind.FOREIGN_HOME) == ()
 

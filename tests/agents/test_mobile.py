@@ -441,6 +441,13 @@ def test_the_same_link_again_needs_no_new_registration() -> None:
     assert mobile.node.state is State.REGISTERED
 
 
+def test_an_agent_that_started_anew_while_it_was_not_heard_is_asked_again() -> None:
+    """D10: nor after a change of cable."""
+    mobile = registered_at_a(sequence=500)
+    mobile.at(2.0, LinkUp())
+    assert request_in(mobile.at(2.0, foreign_advertisement("a", sequence=3)))
+
+
 @pytest.mark.parametrize(("mode", "moves"), [("link", False), ("lazy", False), ("prefix", True), ("eager", True)])
 def test_another_agent_beside_the_current_one_is_taken_only_where_the_mode_says_so(mode: str, moves: bool) -> None:
     """D13, D14: B has another prefix."""

@@ -15,11 +15,11 @@ AWAY = partial(walk, PLAN, mobile_lan="lan-a")
 
 
 def away(*, registered: bool = True, reverse_tunnel: bool = False, ingress: str = "off") -> Situation:
-    return Situation("mn", "home-router", "fa-a", "edge-a", registered, reverse_tunnel, ingress)
+    return Situation("mn", PLAN.home, PLAN.visited_network("visited-a"), registered, reverse_tunnel, ingress)
 
 
 def test_at_home_packets_go_directly() -> None:
-    at_home = Situation("mn", "home-router")
+    at_home = Situation("mn", PLAN.home)
     assert str(downlink(at_home, "cn", HOME)) == "cn → cn-router → core → home-router → mn"
     assert str(uplink(at_home, "cn", HOME)) == "mn → home-router → core → cn-router → cn"
 
@@ -33,6 +33,12 @@ def test_without_a_registration_packets_die_at_the_home_router() -> None:
 def test_forward_tunnelling_alone_gives_the_triangle() -> None:
     assert str(downlink(away(), "cn", AWAY)) == "cn → cn-router → core → home-router ⇒ core ⇒ edge-a ⇒ fa-a → mn"
     assert str(uplink(away(), "cn", AWAY)) == "mn → fa-a → edge-a → core → cn-router → cn"
+
+
+def test_packets_in_a_tunnel_bear_the_addresses_of_its_ends_and_others_bear_none() -> None:
+    assert str(downlink(away(), "cn", AWAY).outer) == "192.0.2.1 > 198.51.100.66"
+    assert uplink(away(), "cn", AWAY).outer is None
+    assert str(uplink(away(reverse_tunnel=True), "cn", AWAY).outer) == "198.51.100.66 > 192.0.2.1"
 
 
 @pytest.mark.parametrize("mode", ["acl", "strict"])

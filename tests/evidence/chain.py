@@ -20,7 +20,8 @@ class Chain:
             self._configure(index, left, f"10.0.{index}.1/24")
             self._configure(index + 1, right, f"10.0.{index}.2/24")
         for index, node in enumerate(self.nodes):
-            node.write_sysctls({"net/ipv4/ip_forward": 1, "net/ipv6/conf/all/disable_ipv6": 1})
+            node.write_sysctls({"net/ipv4/ip_forward": 1, "net/ipv4/icmp_ratelimit": 0})
+            node.write_sysctl("net/ipv6/conf/all/disable_ipv6", 1)
             for link in range(length - 1):
                 if link > index:
                     self.ip(index, f"route add 10.0.{link}.0/24 via 10.0.{index}.2")

@@ -127,6 +127,12 @@ def test_a_later_fragment_has_no_transport_header_and_is_not_looked_into() -> No
     assert layers.transport is None
 
 
+def test_a_later_fragment_of_a_datagram_has_no_ports() -> None:
+    layers = dissect(bytes(Ether() / IP(proto=17, frag=185) / (b"x" * 40)))
+    assert layers.transport is None
+    assert layers.payload_end - layers.payload_offset == 40
+
+
 def test_the_first_fragment_of_a_tunnel_packet_shows_the_inner_header() -> None:
     inner = bytes(IP(src="203.0.113.10", dst="192.0.2.10") / UDP(sport=1, dport=2) / (b"x" * 1400))
     layers = dissect(bytes(Ether() / IP(proto=4, flags="MF") / inner[:800]))

@@ -53,6 +53,7 @@ def ip_json(node: Namespace, *words: str) -> list[dict[str, Any]]:
     return found
 
 
+@pytest.mark.kernel
 @in_world
 def test_routes_of_all_tables_are_those_that_ip_shows() -> None:
     node = build()
@@ -75,6 +76,7 @@ def test_routes_of_all_tables_are_those_that_ip_shows() -> None:
     assert tunnel_route.mtu == 1480
 
 
+@pytest.mark.kernel
 @in_world
 def test_links_addresses_and_neighbours_are_those_that_ip_shows() -> None:
     node = build()
@@ -96,6 +98,7 @@ def test_links_addresses_and_neighbours_are_those_that_ip_shows() -> None:
     assert {(str(n.address), n.mac, n.state) for n in snapshot.neighbours} == states
 
 
+@pytest.mark.kernel
 @in_world
 def test_proxy_neighbours_and_rules_are_there() -> None:
     snapshot = take_snapshot(build())
@@ -201,6 +204,7 @@ def test_a_refusal_of_the_kernel_names_the_node(monkeypatch: pytest.MonkeyPatch)
         netlink.dump(250)
 
 
+@pytest.mark.kernel
 @in_world
 def test_nft_counters_count_what_the_rules_matched() -> None:
     node = build()

@@ -195,6 +195,22 @@ def test_a_message_that_ends_within_an_extension_says_where() -> None:
     assert "malformed" in seen.describe()
 
 
+def test_as_many_extensions_are_read_as_a_message_can_hold() -> None:
+    padded = read(REQUEST_BYTES + bytes(1000) + bytes.fromhex("8000"))
+    assert padded.malformed is None
+    assert [extension.type for extension in padded.extensions] == [0] * 1000 + [128]
+
+    routers = [RouterAddress(address="192.0.2.1")] * 180
+    agent = AgentAdvertisementExtension(care_of=["198.51.100.66"] * 62)
+    message = RouterAdvertisement(
+        addresses=routers, parts=[agent, PrefixLengths(lengths=[24] * 180), *[PadByte()] * 150]
+    )
+    (seen,) = advertisements([in_icmp(bytes(message))])
+    assert seen.malformed is None
+    assert seen.prefix_lengths is not None
+    assert (len(seen.routers), len(seen.care_of_addresses), len(seen.prefix_lengths)) == (180, 62, 180)
+
+
 def test_only_udp_port_434_and_the_two_types_are_registration_messages() -> None:
     assert registrations([in_udp(REQUEST_BYTES, destination_port=435)]) == []
     assert registrations([in_udp(REQUEST_BYTES, source_port=434, destination_port=49152)])[0].is_request

@@ -1,17 +1,18 @@
 from __future__ import annotations
 
+import random
 from ipaddress import IPv4Address
 from pathlib import Path
 
 import pytest
 from scapy.layers.inet import IP, TCP, UDP, fragment
-from scapy.layers.l2 import ARP
+from scapy.layers.l2 import ARP, Ether
 
 from testbed.evidence.packets import CaptureFile, PacketLog
 from testbed.evidence.sightings import LONGEST_FLIGHT_NS, identity
 from testbed.evidence.trace import Path as Way
 from testbed.evidence.trace import Trace, by_path, trace, trace_packets, traces
-from tests.evidence.wire import BROADCAST, HOP_NS, START_NS, Wire, datagram, triangle_downlink, tunnelled
+from tests.evidence.wire import BROADCAST, HOP_NS, START_NS, Wire, datagram, mac, triangle_downlink, tunnelled
 
 CN, MN = IPv4Address("203.0.113.10"), IPv4Address("192.0.2.10")
 DOWNLINK = "cn → core → ha ⇒ core ⇒ fa → mn"
@@ -104,6 +105,29 @@ def test_copies_that_lie_far_apart_are_never_joined_by_a_gap(tmp_path: Path) -> 
     assert [found.path.hops for found in downlinks(wire.log(without=("cn:eth0",)))] == [0, 4]
 
 
+def test_two_copies_on_one_link_at_the_same_time_are_two_packets(tmp_path: Path) -> None:
+    wire = Wire(tmp_path)
+    for place in ("cn:eth0", "cn:eth0", "mn:eth0", "mn:eth0"):
+        frame = bytes(Ether(src=mac("cn:eth0"), dst=mac("mn:eth0")) / datagram(1))
+        wire.see(place, frame)
+    assert [str(found.path) for found in downlinks(wire.log())] == ["cn → mn", "cn → mn"]
+
+
+def test_across_a_gap_no_packet_gains_hops_to_live(tmp_path: Path) -> None:
+    wire = Wire(tmp_path)
+    triangle_downlink(wire, 7, dies_at="ha")
+    wire.link("cn:eth0", "core:cn", datagram(7))
+    ways = [str(found.path) for found in downlinks(wire.log(without=("cn:eth0",)))]
+    assert ways == ["core → ha", "core"]
+
+
+def test_a_node_that_overheard_a_packet_and_sends_the_same_is_its_origin(tmp_path: Path) -> None:
+    wire = Wire(tmp_path)
+    wire.link("cn:eth0", "ha:lan", datagram(7), flooded="host:eth0")
+    wire.link("host:eth0", "ha:lan", datagram(7, ttl=70))
+    assert [str(found.path) for found in downlinks(wire.log())] == ["cn → ha", "host → ha"]
+
+
 def test_copies_for_two_bindings_are_two_ways_of_one_packet(tmp_path: Path) -> None:
     wire = Wire(tmp_path)
     wire.link("cn:eth0", "ha:core", datagram(1))
@@ -192,7 +216,52 @@ def test_traces_begin_in_the_given_time_and_are_followed_beyond_it(tmp_path: Pat
     (found,) = traces(log, since_ns=second_ns, until_ns=second_ns + 1, source=CN, destination=MN)
     assert found.sent_ns == second_ns
     assert str(found.path) == DOWNLINK
-    assert traces(log, since_ns=second_ns + 1, until_ns=second_ns + HOP_NS) == []
+    assert traces(log, since_ns=second_ns + 1, until_ns=second_ns + 5 * HOP_NS, source=CN, destination=MN) == []
+
+
+@pytest.fixture(scope="module")
+def hurried(tmp_path_factory: pytest.TempPathFactory) -> list[CaptureFile]:
+    """Captures of packets some of which have the same bytes and some of which die, so that much depends on order."""
+    wire = Wire(tmp_path_factory.mktemp("hurried"))
+    for number in range(12):
+        triangle_downlink(wire, number % 3, dies_at="fa" if number % 4 == 1 else None)
+    return wire.files()
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_captures_that_are_read_unevenly_give_the_same_traces_in_the_end(
+    tmp_path: Path, hurried: list[CaptureFile], seed: int
+) -> None:
+    chance = random.Random(seed)
+    growing = [CaptureFile(file.node, file.interface, tmp_path / file.path.name, file.mac) for file in hurried]
+    contents = [file.path.read_bytes() for file in hurried]
+    shown = [0] * len(hurried)
+    log = PacketLog(growing)
+    while shown != [len(content) for content in contents]:
+        for index, content in enumerate(contents):
+            shown[index] = min(len(content), shown[index] + chance.randrange(400))
+            growing[index].path.write_bytes(content[: shown[index]])
+        log.refresh()
+        downlinks(log)
+    again = PacketLog(hurried)
+    again.refresh()
+    assert [found.evidence() for found in downlinks(log)] == [found.evidence() for found in downlinks(again)]
+    assert [found.path for found in downlinks(log)] == [found.path for found in downlinks(again)]
+    assert [packet.time_ns for packet in log] == [packet.time_ns for packet in again]
+
+
+def test_a_trace_does_not_change_when_more_is_linked(tmp_path: Path) -> None:
+    wire = Wire(tmp_path)
+    triangle_downlink(wire, 1)
+    files = wire.files(without=("mn:eth0",))
+    log = PacketLog(files)
+    log.refresh()
+    (before,) = downlinks(log)
+    assert str(before.path) == "cn → core → ha ⇒ core ⇒ fa"
+    files.append(next(file for file in wire.files() if file.name == "mn:eth0"))
+    log.refresh()
+    assert str(downlinks(log)[0].path) == DOWNLINK
+    assert str(before.path) == "cn → core → ha ⇒ core ⇒ fa"
 
 
 def test_one_sighting_leads_to_the_whole_trace(tmp_path: Path) -> None:

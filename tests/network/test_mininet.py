@@ -9,6 +9,7 @@ import os
 import resource
 import socket
 import subprocess
+import tempfile
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Any, cast
@@ -201,7 +202,7 @@ def test_nodes_and_links_come_and_go_while_it_runs() -> None:
 def test_mininets_cli_works() -> None:
     net = _started()
     setLogLevel("output")
-    script = Path("/run/testbed/tmp/script")
+    script = Path(tempfile.gettempdir(), "script")
     ping = "h1 ping -c1 -W5 h2"
     script.write_text(
         f"nodes\nnet\nlinks\ndump\n{ping}\nh1 echo shell $0\npy h2.IP()\nlink h1 s1 down\nintfs\nswitch s1 stop\n"
@@ -275,15 +276,17 @@ def test_bridges_forward_at_once_and_speak_for_nobody() -> None:
 
 @in_world
 def test_private_folders_are_the_nodes_own() -> None:
+    folder = f"{tempfile.gettempdir()}/own"
+
     class Folders(Topo):  # type: ignore[misc]
         def build(self, **_options: Any) -> None:
-            self.addHost("h1", privateDirs=["/run/testbed/tmp/own"])
+            self.addHost("h1", privateDirs=[folder])
             self.addLink("h1", self.addSwitch("s1"))
 
     net = LabNet(Folders())
-    net["h1"].cmd("touch /run/testbed/tmp/own/file")
-    assert os.listdir("/run/testbed/tmp/own") == []
-    assert net["h1"].pexec("ls /run/testbed/tmp/own")[0] == "file\n"
+    net["h1"].cmd(f"touch {folder}/file")
+    assert os.listdir(folder) == []
+    assert net["h1"].pexec(f"ls {folder}")[0] == "file\n"
     net.stop()
 
 

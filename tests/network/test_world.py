@@ -132,9 +132,20 @@ def test_everything_else_below_run_is_still_there() -> None:
 
 @in_world
 def test_temporary_files_go_with_the_world() -> None:
-    with tempfile.NamedTemporaryFile() as file:
-        assert file.name.startswith("/run/testbed/tmp/")
-    assert run(["mktemp"]).stdout.startswith("/run/testbed/tmp/")
+    folder = tempfile.gettempdir()
+    assert folder.startswith("/run/testbed-")
+    assert run(["mktemp"]).stdout.startswith(f"{folder}/")
+    Path(folder, "file").touch()
+
+    def inner() -> int:
+        assert Path(folder, "file").exists()  # results may be wanted there
+        assert tempfile.gettempdir() != folder
+        Path(tempfile.gettempdir(), "more").touch()
+        return 0
+
+    names = os.listdir("/run")
+    assert run_in_world(inner) == 0
+    assert os.listdir("/run") == names
 
 
 def test_a_deleted_working_folder_is_no_obstacle(tmp_path: Path) -> None:

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from ipaddress import IPv4Address
 from typing import Any
 
 from testbed.agents import __main__ as agent
-from testbed.agents import admission, kernel_home
+from testbed.agents import actions, admission, kernel_foreign, kernel_home, kernel_mobile, presence
 from testbed.network import rtnetlink
 
 
@@ -37,10 +38,35 @@ def no_authentication() -> None:
     admission.verify = lambda *_arguments, **_options: None  # type: ignore[attr-defined]
 
 
+def keeps_arp() -> None:
+    """The mobile node leaves ARP on when it is away."""
+    set_link = rtnetlink.set_link
+    kernel_mobile.set_link = lambda device, **_settings: set_link(device, arp=True)  # type: ignore[attr-defined]
+
+
+def announces_another() -> None:
+    """The mobile node announces an address on its return that is not its own."""
+    other = IPv4Address("192.0.2.99")
+    module: Any = presence
+    module.AnnounceAddress = lambda _home_address: actions.AnnounceAddress(other)
+
+
+def no_reverse_tunnel() -> None:
+    """The foreign agent grants a reverse tunnel and then sends its visitor's packets as they are."""
+
+    def nothing(*_arguments: Any, **_options: Any) -> rtnetlink.Message:
+        return rtnetlink.set_link("lo", up=True)
+
+    kernel_foreign.add_rule = nothing  # type: ignore[attr-defined]
+
+
 FAULTS: dict[str, Callable[[], None]] = {
     "no-tunnel": no_tunnel,
     "no-proxy-arp": no_proxy_arp,
     "no-authentication": no_authentication,
+    "keeps-arp": keeps_arp,
+    "announces-another": announces_another,
+    "no-reverse-tunnel": no_reverse_tunnel,
 }
 
 if __name__ == "__main__":

@@ -21,10 +21,11 @@ pytestmark = [
 ]
 
 
-def roam(folder: Path, *settings: str, home_agent_fault: str | None = None) -> RunResult:
+def roam(folder: Path, *settings: str, faults: dict[str, str] | None = None) -> RunResult:
+    """``faults`` names, by role, what is wrong with an agent; see faulty_agent.py."""
     scenario = catalogue.get("roam")
-    fault = (sys.executable, "-m", "tests.scenarios.faulty_agent", str(home_agent_fault))
-    programs = {"home": fault} if home_agent_fault else None
+    faulty = (sys.executable, "-m", "tests.scenarios.faulty_agent")
+    programs = {role: (*faulty, fault) for role, fault in (faults or {}).items()}
     options: Any = parse_settings(scenario.options, settings)
     return run_scenario(
         scenario, options, out=folder, tunnel="auto", listener=SilentListener(), agent_programs=programs
@@ -32,12 +33,14 @@ def roam(folder: Path, *settings: str, home_agent_fault: str | None = None) -> R
 
 
 def failures(run: RunResult) -> dict[str, CheckResult]:
-    return {check.name: check for check in run.checks() if check.verdict is Verdict.FAIL}
+    """The first failure of each check."""
+    failed = [check for check in run.checks() if check.verdict is Verdict.FAIL]
+    return {check.name: check for check in reversed(failed)}
 
 
 def complaints(run: RunResult) -> str:
-    failed = [f"{check.name}: expected {check.expected}; observed {check.observed}" for check in failures(run).values()]
-    return "\n".join([run.error or "", *failed])
+    failed = [check for check in run.checks() if check.verdict is Verdict.FAIL]
+    return "\n".join([run.error or "", *(f"{c.name}: expected {c.expected}; observed {c.observed}" for c in failed)])
 
 
 @pytest.mark.parametrize("settings", [(), ("ingress=off",), ("ingress=strict",), ("reverse_tunnel=direct",)])
@@ -70,17 +73,34 @@ def test_a_filter_without_a_reverse_tunnel_fails_and_names_the_router_and_its_co
 
 
 def test_a_home_agent_without_a_tunnel_is_found_out(tmp_path: Path) -> None:
-    run = roam(tmp_path, "ingress=off", home_agent_fault="no-tunnel")
+    run = roam(tmp_path, "ingress=off", faults={"home": "no-tunnel"})
     assert "0 tunnels (none)" in failures(run)["binding"].observed
     assert "home-router" in failures(run)["path"].observed
 
 
 def test_a_home_agent_without_proxy_arp_is_found_out(tmp_path: Path) -> None:
-    run = roam(tmp_path, "ingress=off", home_agent_fault="no-proxy-arp")
+    run = roam(tmp_path, "ingress=off", faults={"home": "no-proxy-arp"})
     assert "no proxy ARP for 192.0.2.10 on lan" in failures(run)["binding"].observed
 
 
 def test_a_home_agent_that_checks_no_authentication_is_found_out(tmp_path: Path) -> None:
-    run = roam(tmp_path, "ingress=off", home_agent_fault="no-authentication")
+    run = roam(tmp_path, "ingress=off", faults={"home": "no-authentication"})
     assert "forged-registration" in failures(run)
     assert "the binding changed" in failures(run)["forged-registration"].observed
+
+
+def test_a_mobile_node_that_keeps_arp_on_is_found_out(tmp_path: Path) -> None:
+    run = roam(tmp_path, "ingress=off", faults={"mobile": "keeps-arp"})
+    assert "link eth0 (veth) up" in failures(run)["arp-switch"].observed
+
+
+def test_a_mobile_node_that_announces_another_address_on_its_return_is_found_out(tmp_path: Path) -> None:
+    run = roam(tmp_path, "ingress=off", faults={"mobile": "announces-another"})
+    assert failures(run)["gratuitous-arp"].observed == "no announcement"
+    assert failures(run)["announces-first"].observed == "no announcement"
+
+
+def test_a_foreign_agent_that_only_says_that_it_tunnels_back_is_found_out(tmp_path: Path) -> None:
+    run = roam(tmp_path, "ingress=acl", faults={"foreign": "no-reverse-tunnel"})
+    assert failures(run)["visitor"].observed == "its packets do not"
+    assert "came in at edge-a on fa-a and did not leave again" in complaints(run)

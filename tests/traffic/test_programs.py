@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Coroutine
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from testbed.evidence.packets import PacketLog
 from testbed.network.waiting import wait_for, wait_until
 from testbed.traffic.program import Endpoint, TrafficProgram
 from testbed.traffic.stream_report import stream_report
-from testbed.traffic.tcp_connection import TcpConnection
+from testbed.traffic.tcp_connection import TcpConnection, TcpEnding, TcpSummary
 from testbed.traffic.udp_stream import UdpStream
 from tests.evidence.chain import Chain
 from tests.network.private import in_world
@@ -47,6 +48,7 @@ def ends(chain: Chain, port: int, *, client_port: int | None = None) -> tuple[En
     )
 
 
+@pytest.mark.kernel
 @in_world
 def test_a_stream_runs_both_ways_and_its_report_agrees_with_its_ends(tmp_path: Path) -> None:
     async def story() -> None:
@@ -123,6 +125,7 @@ def errors(program: TrafficProgram) -> bool:
     return progress is not None and bool(progress["errors"])
 
 
+@pytest.mark.kernel
 @in_world
 def test_a_connection_survives_a_cut_and_every_byte_is_right(tmp_path: Path) -> None:
     async def story() -> None:
@@ -148,6 +151,15 @@ def test_a_connection_survives_a_cut_and_every_byte_is_right(tmp_path: Path) -> 
         assert summary.server.received_bytes > 3000
 
     run(story())
+
+
+def test_only_a_connection_that_carried_everything_unbroken_is_intact() -> None:
+    client, server = TcpEnding("mn", 10, 8, 900, 1.0, None), TcpEnding("cn", 8, 10, 1000, 1.0, None)
+    assert TcpSummary(client, server).intact
+    assert not TcpSummary(replace(client, received_records=7), server).intact
+    assert not TcpSummary(client, replace(server, received_records=9)).intact
+    assert not TcpSummary(replace(client, broken="timed out"), server).intact
+    assert not TcpSummary(client, TcpEnding.of("cn", None)).intact
 
 
 @in_world
@@ -184,7 +196,7 @@ def test_wrong_bytes_are_noticed(tmp_path: Path) -> None:
         with rubbish:
             rubbish.sendall(b"GET / HTTP/1.0\r\n\r\n")
             summary = await connection.server.told("summary")
-        assert "corrupt: record 0, byte 0: 0x47 came, 0x00 was sent" in summary["broken"]
+        assert "corrupt: record 0, byte 0: 0x47 came, 0x4d was sent" in summary["broken"]
         assert connection.server.finish() is not None
 
     run(story())

@@ -71,7 +71,24 @@ def test_other_streams_and_other_traffic_between_the_same_nodes_are_left_out(tmp
     stream.wire.link(
         "cn:eth0", "mn:eth0", IP(src="203.0.113.10", dst="192.0.2.10") / UDP(sport=5000, dport=5000) / b"x"
     )
-    assert stream.report().sent == 5
+    report = stream.report()
+    assert (report.sent, report.duplicates, len(report.arrivals)) == (5, 0, 5)
+
+
+def test_a_datagram_made_before_the_time_and_seen_in_it_does_not_count(tmp_path: Path) -> None:
+    stream = Stream(tmp_path)
+    stream.send(1)
+    stream.send(2, at_ns=START_NS + 45 * MS)
+    stream.send(5)
+    assert [arrival.sequence for arrival in stream.report(since=3, until=9).arrivals] == [5]
+
+
+def test_without_the_senders_capture_what_arrived_was_sent_and_has_no_delay(tmp_path: Path) -> None:
+    stream = Stream(tmp_path)
+    for sequence in range(4):
+        stream.send(sequence)
+    report = stream_report(stream.wire.log(without=("cn:eth0",)), FLOW)
+    assert (report.sent, report.lost, report.never_left, report.median_delay_ns) == (4, (), (), None)
 
 
 def test_copies_and_overtaking_are_counted(tmp_path: Path) -> None:
@@ -99,7 +116,7 @@ def test_a_stream_that_was_never_seen_gives_an_empty_report(tmp_path: Path) -> N
 def test_a_handoff_is_measured_from_the_link_and_from_the_last_arrival(tmp_path: Path) -> None:
     stream = Stream(tmp_path)
     for sequence in range(30):
-        stream.send(sequence, lost=10 <= sequence < 15)
+        stream.send(sequence, lost=10 <= sequence < 15 or sequence in (3, 20))
     link_up_ns = START_NS + 123 * MS
     found = handoff(stream.wire.log(), FLOW, link_up_ns)
     assert found is not None

@@ -89,6 +89,14 @@ def test_a_device_that_somebody_removed_can_still_be_closed(line: Line, driver: 
     assert driver.open(FROM_HA).name == "tun-1"
 
 
+def test_a_closed_device_has_no_counters(driver: TunnelDriver) -> None:
+    device = driver.open(FROM_HA)
+    assert driver.counters(device).packets_out == 0
+    driver.close(device)
+    with pytest.raises(KernelRefused, match="there is no tunnel device tun-1"):
+        driver.counters(device)
+
+
 def test_the_same_tunnel_twice_is_refused_and_leaves_nothing(line: Line, driver: TunnelDriver) -> None:
     driver.open(FROM_HA)
     before = links(line, "ha").keys()

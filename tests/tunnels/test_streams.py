@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 import socket
+import struct
 import subprocess
 import threading
 from ipaddress import IPv4Address
@@ -74,12 +75,36 @@ def test_tcp_content_survives_the_tunnel(ends: Ends, direction: str, offloads: s
     assert ends.fa.counters(ends.from_fa).drops == {}
 
 
-def test_superpackets_cross_the_tunnel_whole_where_devices_allow_it(ends: Ends) -> None:
+@pytest.mark.parametrize("length", [3000, 65281, 65501], ids=["small", "largest of TCP", "largest of the wire"])
+def test_superpackets_cross_the_tunnel_whole_where_devices_allow_it(ends: Ends, length: int) -> None:
+    with ends.line.listening("core", "ha") as wire, ends.line.listening("mn", "fa") as target:
+        send_superpacket(ends.line, length)
+        assert len(wire.wait(carries(b"superpacket"))) == length + 20
+        assert len(target.wait(carries(b"superpacket"))) == length
+
+
+def test_a_superpacket_that_leaves_no_room_for_the_outer_header_is_cut_up(ends: Ends) -> None:
     with ends.line.listening("core", "ha") as wire:
-        assert transfer(ends.line, "cn", "mn", str(MN)) == PAYLOAD
-        assert max(map(len, wire.drain())) > 1500
-    counted = ends.ha.counters(ends.from_ha)
-    assert counted.bytes_out > len(PAYLOAD)
+        send_superpacket(ends.line, 65516)
+        assert len(wire.wait(carries(b"superpacket"))) == 20 + 40 + SEGMENT
+
+
+SEGMENT = 1400
+
+
+def send_superpacket(line: Line, length: int) -> None:
+    """One TCP packet of ``length`` bytes from cn to mn that stands for many of SEGMENT bytes (PACKET_VNET_HDR)."""
+    packet_vnet_hdr, needs_checksum, tcpv4 = 15, 1, 1
+    payload = b"superpacket".ljust(length - 40, b"x")
+    tcp = struct.pack("!HHIIBBHHH", 5001, 5000, 1, 1, 0x50, 0x10, 512, 0, 0) + payload
+    packet = ipv4(CN, MN, tcp, protocol=6, fragment=0x4000)
+    mac = line.sh("ha", "ip -br link show dev cn").split()[2]
+    with line["cn"].socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as sender:
+        sender.setsockopt(263, packet_vnet_hdr, 1)  # SOL_PACKET
+        sender.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
+        sender.bind(("ha", 0))
+        offload = struct.pack("=BBHHHH", needs_checksum, tcpv4, 14 + 40, SEGMENT, 14 + 20, 16)
+        sender.send(offload + bytes.fromhex(mac.replace(":", "")) + bytes(6) + b"\x08\x00" + packet)
 
 
 @pytest.mark.parametrize("offloads", ["on", "off"])

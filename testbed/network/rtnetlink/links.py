@@ -145,10 +145,11 @@ def add_ipip(
     device: int | None = None,
     mtu: int | None = None,
 ) -> Message:
-    """An ``ipip`` device by RFC 2003: outer TOS copied from the inner, DF copied too (path MTU discovery by the inner's
-    source), its own TTL. ``local`` and ``remote`` None match any; ``device`` binds the tunnel to an underlay device.
+    """An ``ipip`` device by RFC 2003: outer TOS copied from the inner, its own ``ttl`` (0: copied too).
+
+    Outer DF is copied with ``ttl`` 0 and always set otherwise, as RFC 2003 section 3.1 allows and the kernel has it
+    (ipip_netlink_parms). ``local`` and ``remote`` None match any; ``device`` binds the tunnel to an underlay device.
     """
-    # PMTUDISC 0 is what copies DF: 1 would set it on every outer packet.
     options = attribute_u8(IFLA_IPTUN_TTL, ttl) + attribute_u8(IFLA_IPTUN_TOS, _TOS_INHERIT)
     options += attribute_u8(IFLA_IPTUN_PMTUDISC, 0)
     if local is not None:
