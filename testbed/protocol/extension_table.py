@@ -7,37 +7,56 @@ extensions of ICMP advertisements have numbers of their own and are listed in ``
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import cache
+from importlib import import_module
 
-from testbed.protocol.challenge import Challenge
-from testbed.protocol.delivery_style import EncapsulatingDelivery
-from testbed.protocol.dynamic_home_agent import DynamicHomeAgent, HomeAgentAssignment
-from testbed.protocol.extensions import AuthenticationExtension, AuthenticationKind, ExtensionCodec, ExtensionType
-from testbed.protocol.foreign_agent_error import ForeignAgentError
-from testbed.protocol.generalised_authentication import GeneralisedAuthentication, GeneralisedAuthenticationSubtype
-from testbed.protocol.message_string import MessageString, MessageStringSender
-from testbed.protocol.mobile_network import MobileNetworkSubtype, decode_mobile_network
-from testbed.protocol.nai import NetworkAccessIdentifier
-from testbed.protocol.revocation_support import RevocationSupport
-from testbed.protocol.udp_tunnelling import UdpTunnelReply, UdpTunnelRequest
+from testbed.protocol.extensions import (
+    AuthenticationExtension,
+    AuthenticationKind,
+    Extension,
+    ExtensionCodec,
+    ExtensionType,
+)
 
 _ONLY_SUBTYPE = frozenset({0})
+
+
+def _late(module: str, name: str) -> Callable[[bytes], Extension]:
+    """The decoder of a module that is imported with the first extension of its type: agents must start quickly."""
+
+    @cache
+    def decoder() -> Callable[[bytes], Extension]:
+        found = getattr(import_module(f"testbed.protocol.{module}"), name)
+        decode: Callable[[bytes], Extension] = getattr(found, "decode", found)
+        return decode
+
+    return lambda extension: decoder()(extension)
+
 
 REGISTRATION_EXTENSIONS: Mapping[int, ExtensionCodec] = {
     AuthenticationKind.MOBILE_HOME: ExtensionCodec(AuthenticationExtension.decode),
     AuthenticationKind.MOBILE_FOREIGN: ExtensionCodec(AuthenticationExtension.decode),
     AuthenticationKind.FOREIGN_HOME: ExtensionCodec(AuthenticationExtension.decode),
     ExtensionType.GENERALISED_AUTHENTICATION: ExtensionCodec(
-        GeneralisedAuthentication.decode, long_format=True, subtypes=frozenset(GeneralisedAuthenticationSubtype)
+        _late("generalised_authentication", "GeneralisedAuthentication"), long_format=True, subtypes=frozenset({1})
     ),
-    ExtensionType.UDP_TUNNEL_REPLY: ExtensionCodec(UdpTunnelReply.decode, subtypes=_ONLY_SUBTYPE),
-    ExtensionType.FOREIGN_AGENT_ERROR: ExtensionCodec(ForeignAgentError.decode, subtypes=_ONLY_SUBTYPE),
-    ExtensionType.ENCAPSULATING_DELIVERY: ExtensionCodec(EncapsulatingDelivery.decode),
-    ExtensionType.NETWORK_ACCESS_IDENTIFIER: ExtensionCodec(NetworkAccessIdentifier.decode),
-    ExtensionType.CHALLENGE: ExtensionCodec(Challenge.decode),
-    ExtensionType.REVOCATION_SUPPORT: ExtensionCodec(RevocationSupport.decode),
-    ExtensionType.DYNAMIC_HOME_AGENT: ExtensionCodec(DynamicHomeAgent.decode, subtypes=frozenset(HomeAgentAssignment)),
-    ExtensionType.UDP_TUNNEL_REQUEST: ExtensionCodec(UdpTunnelRequest.decode, subtypes=_ONLY_SUBTYPE),
-    ExtensionType.MESSAGE_STRING: ExtensionCodec(MessageString.decode, subtypes=frozenset(MessageStringSender)),
-    ExtensionType.MOBILE_NETWORK: ExtensionCodec(decode_mobile_network, subtypes=frozenset(MobileNetworkSubtype)),
+    ExtensionType.UDP_TUNNEL_REPLY: ExtensionCodec(_late("udp_tunnelling", "UdpTunnelReply"), subtypes=_ONLY_SUBTYPE),
+    ExtensionType.FOREIGN_AGENT_ERROR: ExtensionCodec(
+        _late("foreign_agent_error", "ForeignAgentError"), subtypes=_ONLY_SUBTYPE
+    ),
+    ExtensionType.ENCAPSULATING_DELIVERY: ExtensionCodec(_late("delivery_style", "EncapsulatingDelivery")),
+    ExtensionType.NETWORK_ACCESS_IDENTIFIER: ExtensionCodec(_late("nai", "NetworkAccessIdentifier")),
+    ExtensionType.CHALLENGE: ExtensionCodec(_late("challenge", "Challenge")),
+    ExtensionType.REVOCATION_SUPPORT: ExtensionCodec(_late("revocation_support", "RevocationSupport")),
+    ExtensionType.DYNAMIC_HOME_AGENT: ExtensionCodec(
+        _late("dynamic_home_agent", "DynamicHomeAgent"), subtypes=frozenset({1, 2})
+    ),
+    ExtensionType.UDP_TUNNEL_REQUEST: ExtensionCodec(
+        _late("udp_tunnelling", "UdpTunnelRequest"), subtypes=_ONLY_SUBTYPE
+    ),
+    ExtensionType.MESSAGE_STRING: ExtensionCodec(_late("message_string", "MessageString"), subtypes=frozenset({1, 2})),
+    ExtensionType.MOBILE_NETWORK: ExtensionCodec(
+        _late("mobile_network", "decode_mobile_network"), subtypes=frozenset({0, 1, 2})
+    ),
 }

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import IntFlag
 from ipaddress import IPv4Address
-from typing import ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar, Self, TypeAlias
 
 from testbed.errors import DecodeError, EncodeError
 from testbed.protocol.extension_table import REGISTRATION_EXTENSIONS
@@ -20,8 +20,10 @@ from testbed.protocol.extensions import Extension, decode_extensions, encode_ext
 from testbed.protocol.fields import UINT8_MAX, UINT16_MAX, UINT64_MAX, require_at_most
 from testbed.protocol.message_types import REGISTRATION_PORT, MessageType, require_message
 from testbed.protocol.reply_codes import ReplyCode, denied_by, describe_code, is_accepted, reply_code
-from testbed.protocol.revocation import Revocation, RevocationAcknowledgement
-from testbed.protocol.tunnel_data import TunnelData
+
+if TYPE_CHECKING:
+    from testbed.protocol.revocation import Revocation, RevocationAcknowledgement
+    from testbed.protocol.tunnel_data import TunnelData
 
 __all__ = [
     "INFINITE_LIFETIME_S",
@@ -195,14 +197,29 @@ class UnsupportedMessage:
         return bytes((self.type,)) + self.payload
 
 
-SupportedMessage = RegistrationRequest | RegistrationReply | TunnelData | Revocation | RevocationAcknowledgement
+def _decode_tunnel_data(udp_payload: bytes) -> TunnelData:
+    from testbed.protocol.tunnel_data import TunnelData  # late, as the rarer extensions are: see extension_table
+
+    return TunnelData.decode(udp_payload)
+
+
+def _decode_revocation(udp_payload: bytes) -> Revocation | RevocationAcknowledgement:
+    from testbed.protocol.revocation import Revocation, RevocationAcknowledgement  # late, likewise
+
+    kind = Revocation if udp_payload[0] == MessageType.REVOCATION else RevocationAcknowledgement
+    return kind.decode(udp_payload)
+
+
+SupportedMessage: TypeAlias = (
+    "RegistrationRequest | RegistrationReply | TunnelData | Revocation | RevocationAcknowledgement"
+)
 
 _DECODERS: Mapping[int, Callable[[bytes], SupportedMessage]] = {
     MessageType.REGISTRATION_REQUEST: RegistrationRequest.decode,
     MessageType.REGISTRATION_REPLY: RegistrationReply.decode,
-    MessageType.TUNNEL_DATA: TunnelData.decode,
-    MessageType.REVOCATION: Revocation.decode,
-    MessageType.REVOCATION_ACKNOWLEDGEMENT: RevocationAcknowledgement.decode,
+    MessageType.TUNNEL_DATA: _decode_tunnel_data,
+    MessageType.REVOCATION: _decode_revocation,
+    MessageType.REVOCATION_ACKNOWLEDGEMENT: _decode_revocation,
 }
 
 
