@@ -29,6 +29,7 @@ from testbed.agents.events import (
 )
 from testbed.errors import DecodeError
 from testbed.protocol.discovery import AgentAdvertisement, Solicitation, decode_icmp
+from testbed.protocol.extensions import ExtensionType
 from testbed.protocol.packets import (
     ETHERTYPE_ARP,
     ETHERTYPE_IPV4,
@@ -54,6 +55,10 @@ ALL_MOBILITY_AGENTS = IPv4Address("224.0.0.11")
 LIMITED_BROADCAST = IPv4Address("255.255.255.255")
 GROUPS = frozenset((ALL_SYSTEMS, ALL_ROUTERS, ALL_MOBILITY_AGENTS, LIMITED_BROADCAST))  # D2, D8
 DISCOVERY_TTL = 1  # D1
+
+_NOT_ACTED_ON = frozenset(
+    (ExtensionType.GENERALISED_AUTHENTICATION, ExtensionType.UDP_TUNNEL_REPLY, ExtensionType.FOREIGN_AGENT_ERROR)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,11 +130,20 @@ def _registration(
     source_mac: MacAddress | None,
 ) -> Event:
     message = decode_message(payload)
+    if isinstance(message, RegistrationRequest | RegistrationReply):
+        _require_understood(message)
     if isinstance(message, RegistrationRequest):
         return RequestHeard(message, source, source_port, destination, ttl, source_mac)
     if isinstance(message, RegistrationReply):
         return ReplyHeard(message, source, source_mac)
-    raise DecodeError(f"message type {message.type} on port {REGISTRATION_PORT} is not spoken here")
+    raise DecodeError(f"message type {payload[0]} on port {REGISTRATION_PORT} is not spoken here")
+
+
+def _require_understood(message: RegistrationRequest | RegistrationReply) -> None:
+    """An extension that may not be skipped and that no agent acts on: the message is discarded (RFC 5944 1.8)."""
+    for extension in message.extensions:
+        if extension.type in _NOT_ACTED_ON:
+            raise DecodeError(f"extension {extension.type} is not understood here and may not be skipped")
 
 
 def write_frame(action: SendAction, own: LinkAddress, next_identification: Callable[[], int]) -> bytes:

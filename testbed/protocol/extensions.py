@@ -5,7 +5,8 @@ Rules (RFC 5944 section 1.8 to 1.11):
 - an extension is {type, length, payload}; type 0 is one byte of padding without a length;
 - an unknown type in 0..127 makes the whole message unreadable, an unknown type in 128..255 is skipped. It is kept as
   a :class:`RawExtension`, since an agent must relay it, and authenticators cover it, byte for byte;
-- some types in 1..127 use the long format {type, subtype, 16-bit length, payload}: their codec says so.
+- some types in 1..127 use the long format {type, subtype, 16-bit length, payload}: their codec says so;
+- where a codec lists subtypes, any other subtype is as unknown as an unknown type.
 
 Types are numbered separately for registration messages and for ICMP; which ones are spoken in either is listed in
 ``extension_table``. How authenticators are computed is the concern of ``authentication``.
@@ -17,7 +18,7 @@ import struct
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 
 from testbed.errors import DecodeError, EncodeError
 from testbed.protocol.fields import UINT8_MAX, UINT32_MAX, require_at_most
@@ -48,8 +49,10 @@ class ExtensionType(IntEnum):
     CHALLENGE = 132
     NORMAL_VENDOR = 134
     REVOCATION_SUPPORT = 137
+    DYNAMIC_HOME_AGENT = 139
     UDP_TUNNEL_REQUEST = 144
     MESSAGE_STRING = 145
+    MOBILE_NETWORK = 148
 
 
 class AuthenticationKind(IntEnum):
@@ -70,12 +73,20 @@ class Extension(Protocol):
         """The whole extension, type and length included."""
 
 
+Kind = TypeVar("Kind", bound=Extension)
+
+
 @dataclass(frozen=True, slots=True)
 class ExtensionCodec:
-    """How one extension type is read: ``decode`` gets the whole extension with its header; it may raise DecodeError."""
+    """How one extension type is read: ``decode`` gets the whole extension with its header; it may raise DecodeError.
+
+    It may raise EncodeError too: what may not be sent is not accepted. ``subtypes`` are those that it reads, where the
+    type has subtypes: the second byte in the long format, else the third.
+    """
 
     decode: Callable[[bytes], Extension]
     long_format: bool = False
+    subtypes: frozenset[int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +158,19 @@ def encode_extensions(extensions: Iterable[Extension]) -> bytes:
     return b"".join([extension.encode() for extension in extensions])
 
 
+def extensions_of(extensions: Iterable[Extension], kind: type[Kind]) -> tuple[Kind, ...]:
+    """Those of one class, in order."""
+    return tuple(extension for extension in extensions if isinstance(extension, kind))
+
+
+def unpack_extension(layout: struct.Struct, extension: bytes) -> tuple[Any, ...]:
+    """The fields of a whole extension of fixed length in the short format; DecodeError when its length is another."""
+    if len(extension) != layout.size:
+        expected = layout.size - _SHORT_HEADER_LENGTH
+        raise DecodeError(f"extension {extension[0]} has length {extension[1]}, expected {expected}")
+    return layout.unpack(extension)
+
+
 def decode_extensions(message: bytes, offset: int, codecs: Mapping[int, ExtensionCodec]) -> tuple[Extension, ...]:
     """Read all extensions of ``message`` from ``offset`` to its end.
 
@@ -163,15 +187,38 @@ def decode_extensions(message: bytes, offset: int, codecs: Mapping[int, Extensio
         if codec is None and extension_type < FIRST_SKIPPABLE_TYPE:
             raise DecodeError(f"unknown extension {extension_type} at byte {offset} may not be skipped (RFC 5944 1.8)")
         end = _end_of_extension(message, offset, long_format=codec is not None and codec.long_format)
-        if codec is None:
+        if codec is None or not _is_spoken(codec, message[offset:end]):
             extensions.append(RawExtension(extension_type, message[offset + _SHORT_HEADER_LENGTH : end]))
         else:
-            extensions.append(codec.decode(message[offset:end]))
+            extensions.append(_decoded(codec, message[offset:end]))
         offset = end
     return tuple(extensions)
 
 
 _PADDING = Padding()
+
+
+def _is_spoken(codec: ExtensionCodec, extension: bytes) -> bool:
+    """Whether the codec reads this subtype; DecodeError when it does not and the extension may not be skipped."""
+    if codec.subtypes is None:
+        return True
+    position = 1 if codec.long_format else _SHORT_HEADER_LENGTH
+    if position >= len(extension):
+        raise DecodeError(f"extension {extension[0]} is empty, expected a subtype")
+    if extension[position] in codec.subtypes:
+        return True
+    if extension[0] < FIRST_SKIPPABLE_TYPE:
+        raise DecodeError(
+            f"unknown subtype {extension[position]} of extension {extension[0]} may not be skipped (RFC 5944 1.8)"
+        )
+    return False
+
+
+def _decoded(codec: ExtensionCodec, extension: bytes) -> Extension:
+    try:
+        return codec.decode(extension)
+    except EncodeError as error:  # a value that may not be sent is not accepted either
+        raise DecodeError(error.message) from error
 
 
 def _end_of_extension(message: bytes, offset: int, *, long_format: bool) -> int:

@@ -2,8 +2,8 @@
 
 An Identification is a time in NTP format: seconds since 1900 in the high 32 bits, a binary fraction in the low 32.
 Differences are taken modulo 2^64, so that the end of the NTP era in February 2036 is no event. Clocks are passed in
-as Unix time in seconds. Who keeps the last accepted value, and what a verdict is answered with, is for the agents;
-nonces (RFC 5944 5.7.2) are not spoken.
+as Unix time in seconds. Who keeps the last accepted value, and what a verdict is answered with, is for the agents.
+Replay protection by nonces is in ``nonces``.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ class IdentificationVerdict(Enum):
     OK = "ok"
     TOO_OLD_OR_NEW = "too old or new"  # further from the own clock than the tolerance
     REPLAYED = "replayed"  # not greater than what was accepted before
+    WRONG_NONCE = "wrong nonce"  # not the one that the last reply gave (only where nonces are used)
 
 
 class TimestampReplayProtection:

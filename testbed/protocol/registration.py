@@ -10,15 +10,20 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from enum import IntEnum, IntFlag
+from enum import IntFlag
 from ipaddress import IPv4Address
-from typing import ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar, Self, TypeAlias
 
 from testbed.errors import DecodeError, EncodeError
 from testbed.protocol.extension_table import REGISTRATION_EXTENSIONS
 from testbed.protocol.extensions import Extension, decode_extensions, encode_extensions
 from testbed.protocol.fields import UINT8_MAX, UINT16_MAX, UINT64_MAX, require_at_most
+from testbed.protocol.message_types import REGISTRATION_PORT, MessageType, require_message
 from testbed.protocol.reply_codes import ReplyCode, denied_by, describe_code, is_accepted, reply_code
+
+if TYPE_CHECKING:
+    from testbed.protocol.revocation import Revocation, RevocationAcknowledgement
+    from testbed.protocol.tunnel_data import TunnelData
 
 __all__ = [
     "INFINITE_LIFETIME_S",
@@ -28,26 +33,16 @@ __all__ = [
     "RegistrationRequest",
     "ReplyCode",
     "RequestFlags",
+    "SupportedMessage",
     "UnsupportedMessage",
     "decode_message",
     "describe_code",
 ]
 
-REGISTRATION_PORT = 434
 INFINITE_LIFETIME_S = 0xFFFF  # "a value of 0xffff indicates infinity", RFC 5944 3.3
 
 _REQUEST = struct.Struct("!BBHIIIQ")
 _REPLY = struct.Struct("!BBHIIQ")
-
-
-class MessageType(IntEnum):
-    """Types of messages on UDP port 434; only the first two are read here."""
-
-    REGISTRATION_REQUEST = 1
-    REGISTRATION_REPLY = 3
-    TUNNEL_DATA = 4  # RFC 3519
-    REVOCATION = 7  # RFC 3543
-    REVOCATION_ACKNOWLEDGEMENT = 15  # RFC 3543
 
 
 class RequestFlags(IntFlag):
@@ -113,7 +108,7 @@ class RegistrationRequest:
     @classmethod
     def decode(cls, udp_payload: bytes) -> RegistrationRequest:
         """Read a whole UDP payload; DecodeError when it is not a Registration Request or breaks the layout."""
-        _require_type(udp_payload, cls.TYPE, _REQUEST.size)
+        require_message(udp_payload, cls.TYPE, _REQUEST.size)
         _, flags, lifetime_s, home, agent, care_of, identification = _REQUEST.unpack_from(udp_payload)
         return cls(
             RequestFlags(flags),
@@ -173,7 +168,7 @@ class RegistrationReply:
     @classmethod
     def decode(cls, udp_payload: bytes) -> RegistrationReply:
         """Read a whole UDP payload; DecodeError when it is not a Registration Reply or breaks the layout."""
-        _require_type(udp_payload, cls.TYPE, _REPLY.size)
+        require_message(udp_payload, cls.TYPE, _REPLY.size)
         _, code, lifetime_s, home, agent, identification = _REPLY.unpack_from(udp_payload)
         return cls(
             reply_code(code),
@@ -202,23 +197,35 @@ class UnsupportedMessage:
         return bytes((self.type,)) + self.payload
 
 
-_DECODERS: Mapping[int, Callable[[bytes], RegistrationRequest | RegistrationReply]] = {
+def _decode_tunnel_data(udp_payload: bytes) -> TunnelData:
+    from testbed.protocol.tunnel_data import TunnelData  # late, as the rarer extensions are: see extension_table
+
+    return TunnelData.decode(udp_payload)
+
+
+def _decode_revocation(udp_payload: bytes) -> Revocation | RevocationAcknowledgement:
+    from testbed.protocol.revocation import Revocation, RevocationAcknowledgement  # late, likewise
+
+    kind = Revocation if udp_payload[0] == MessageType.REVOCATION else RevocationAcknowledgement
+    return kind.decode(udp_payload)
+
+
+SupportedMessage: TypeAlias = (
+    "RegistrationRequest | RegistrationReply | TunnelData | Revocation | RevocationAcknowledgement"
+)
+
+_DECODERS: Mapping[int, Callable[[bytes], SupportedMessage]] = {
     MessageType.REGISTRATION_REQUEST: RegistrationRequest.decode,
     MessageType.REGISTRATION_REPLY: RegistrationReply.decode,
+    MessageType.TUNNEL_DATA: _decode_tunnel_data,
+    MessageType.REVOCATION: _decode_revocation,
+    MessageType.REVOCATION_ACKNOWLEDGEMENT: _decode_revocation,
 }
 
 
-def decode_message(udp_payload: bytes) -> RegistrationRequest | RegistrationReply | UnsupportedMessage:
+def decode_message(udp_payload: bytes) -> SupportedMessage | UnsupportedMessage:
     """Read a UDP payload that arrived on port 434; DecodeError when it is empty or breaks the layout of its type."""
     if not udp_payload:
         raise DecodeError("a message on port 434 is empty, expected at least a type")
     decoder = _DECODERS.get(udp_payload[0])
     return UnsupportedMessage(udp_payload[0], udp_payload[1:]) if decoder is None else decoder(udp_payload)
-
-
-def _require_type(udp_payload: bytes, message_type: MessageType, fixed_length: int) -> None:
-    name = message_type.name.lower().replace("_", " ")
-    if len(udp_payload) < fixed_length:
-        raise DecodeError(f"a {name} has {len(udp_payload)} bytes, expected at least {fixed_length}")
-    if udp_payload[0] != message_type:
-        raise DecodeError(f"message type is {udp_payload[0]}, expected {int(message_type)} ({name})")

@@ -83,6 +83,15 @@ def test_a_request_arrives_as_it_was_sent() -> None:
     assert heard == RequestHeard(request(), HOME_ADDRESS, 434, ACCESS_A.ip, 1, MN_MAC)
 
 
+def test_a_request_with_an_extension_that_no_agent_acts_on_and_that_may_not_be_skipped_is_not_read() -> None:
+    """RFC 5944 1.8; what may be skipped is."""
+    fixed = request().encode()
+    to_agent = (HOME_ADDRESS, 434, ACCESS_A.ip, 1)
+    assert isinstance(read_message(fixed + bytes((145, 2, 1, 65)), *to_agent), RequestHeard)
+    with pytest.raises(DecodeError, match="extension 45 is not understood here"):
+        read_message(fixed + bytes((45, 2, 0, 64)), *to_agent)
+
+
 def test_an_advertisement_arrives_as_it_was_sent() -> None:
     heard = read_frame(write_frame(SendAdvertisement(ADVERTISEMENT), AGENT, lambda: 1), NODE)
     assert heard == AdvertisementHeard(ADVERTISEMENT, ACCESS_A.ip, FA_A_MAC)

@@ -22,15 +22,15 @@ from testbed.protocol.packets import (
     MacAddress,
     UdpDatagram,
 )
-from testbed.protocol.registration import REGISTRATION_PORT, RegistrationReply, RegistrationRequest
+from testbed.protocol.registration import REGISTRATION_PORT, SupportedMessage
 
 MOBILE_MAC, AGENT_MAC = MacAddress.parse("02:00:00:00:00:0a"), MacAddress.parse("02:00:00:00:00:01")
 HOME_ADDRESS, AGENT_ADDRESS = IPv4Address("192.0.2.10"), IPv4Address("198.51.100.1")
 ALL_SYSTEMS = IPv4Address("224.0.0.1")
 
 
-def in_udp(message: RegistrationRequest | RegistrationReply) -> bytes:
-    """The frame of a registration message from the mobile node to its foreign agent."""
+def in_udp(message: SupportedMessage) -> bytes:
+    """The frame of a message on port 434 from the mobile node to its foreign agent."""
     datagram = UdpDatagram(49152, REGISTRATION_PORT, message.encode()).encode(HOME_ADDRESS, AGENT_ADDRESS)
     packet = Ipv4Packet(HOME_ADDRESS, AGENT_ADDRESS, PROTOCOL_UDP, datagram, ttl=255)
     return EthernetFrame(AGENT_MAC, MOBILE_MAC, ETHERTYPE_IPV4, packet.encode()).encode()

@@ -25,7 +25,7 @@ from testbed.protocol.registration import RegistrationReply, RegistrationRequest
 REQUEST = RegistrationRequest(
     RequestFlags(0), 30, IPv4Address("192.0.2.10"), IPv4Address("192.0.2.1"), IPv4Address("198.51.100.66"), 1
 )
-SPOKEN = {32, 33, 34}
+SPOKEN = {32, 33, 34, 36, 44, 45, 130, 131, 132, 137, 139, 144, 145, 148}
 
 
 @pytest.mark.parametrize("extension_type", [number for number in range(1, 128) if number not in SPOKEN])
@@ -34,7 +34,7 @@ def test_an_unknown_extension_up_to_127_makes_the_whole_message_unreadable(exten
         RegistrationRequest.decode(REQUEST.encode() + bytes((extension_type, 0)))
 
 
-@pytest.mark.parametrize("extension_type", range(128, 256))
+@pytest.mark.parametrize("extension_type", [number for number in range(128, 256) if number not in SPOKEN])
 def test_an_unknown_extension_from_128_is_skipped_and_kept(extension_type: int) -> None:
     octets = REQUEST.encode() + bytes((extension_type, 3)) + b"abc" + bytes((0,))
     message = RegistrationRequest.decode(octets)
@@ -43,8 +43,8 @@ def test_an_unknown_extension_from_128_is_skipped_and_kept(extension_type: int) 
 
 
 def test_an_unskippable_extension_behind_skippable_ones_still_counts() -> None:
-    octets = REQUEST.encode() + RawExtension(200, b"x").encode() + b"\x00" + bytes((36, 1, 0, 0))
-    with pytest.raises(DecodeError, match="unknown extension 36 at byte 28"):
+    octets = REQUEST.encode() + RawExtension(200, b"x").encode() + b"\x00" + bytes((35, 1, 0, 0))
+    with pytest.raises(DecodeError, match="unknown extension 35 at byte 28"):
         RegistrationRequest.decode(octets)
 
 
@@ -129,5 +129,5 @@ def test_an_extension_of_the_long_format_that_is_cut_off_is_an_error(length: int
 
 def test_requests_and_replies_speak_the_same_extensions() -> None:
     reply = RegistrationReply(0, 30, REQUEST.home_address, REQUEST.home_agent, 1)
-    with pytest.raises(DecodeError, match="unknown extension 44"):
-        RegistrationReply.decode(reply.encode() + bytes((44, 0)))
+    with pytest.raises(DecodeError, match="unknown extension 43"):
+        RegistrationReply.decode(reply.encode() + bytes((43, 0)))

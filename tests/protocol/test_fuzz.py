@@ -12,20 +12,29 @@ from hypothesis import strategies as st
 from testbed.errors import DecodeError
 from testbed.protocol.discovery import AgentAdvertisement, RouterAdvertisement, Solicitation, decode_icmp
 from testbed.protocol.packets import ArpMessage, EthernetFrame, Ipv4Packet, UdpDatagram, internet_checksum
-from testbed.protocol.registration import RegistrationReply, RegistrationRequest, UnsupportedMessage, decode_message
+from testbed.protocol.registration import (
+    MessageType,
+    RegistrationReply,
+    RegistrationRequest,
+    SupportedMessage,
+    UnsupportedMessage,
+    decode_message,
+)
+from testbed.protocol.revocation import Revocation, RevocationAcknowledgement
+from testbed.protocol.tunnel_data import TunnelData
 
-from . import strategies
+from . import extension_strategies, strategies
 from .strategies import nearly, with_right_icmp_checksum
 
 SOURCE, DESTINATION = IPv4Address("192.0.2.10"), IPv4Address("198.51.100.1")
 
-nearly_registration = nearly(strategies.messages.map(lambda message: message.encode()))
+nearly_registration = nearly(extension_strategies.all_messages.map(lambda message: message.encode()))
 nearly_icmp = nearly(strategies.discovery_messages.map(lambda message: message.encode()), with_right_icmp_checksum)
 
 
 @settings(max_examples=200)
-@given(strategies.messages)
-def test_a_registration_message_comes_back_as_it_went(message: RegistrationRequest | RegistrationReply) -> None:
+@given(extension_strategies.all_messages)
+def test_a_message_on_port_434_comes_back_as_it_went(message: SupportedMessage) -> None:
     assert decode_message(message.encode()) == message
 
 
@@ -57,11 +66,20 @@ def test_what_the_discovery_decoder_accepts_it_writes_again_byte_for_byte(octets
     assert message.encode() == octets
 
 
-@pytest.mark.parametrize("decode", [RegistrationRequest.decode, RegistrationReply.decode])
+@pytest.mark.parametrize(
+    "decode",
+    [
+        RegistrationRequest.decode,
+        RegistrationReply.decode,
+        TunnelData.decode,
+        Revocation.decode,
+        RevocationAcknowledgement.decode,
+    ],
+)
 @settings(max_examples=100)
 @given(octets=nearly_registration)
 def test_the_decoder_of_one_message_agrees_with_the_dispatcher(
-    decode: Callable[[bytes], RegistrationRequest | RegistrationReply], octets: bytes
+    decode: Callable[[bytes], SupportedMessage], octets: bytes
 ) -> None:
     try:
         message = decode(octets)
@@ -83,7 +101,7 @@ def test_the_decoder_of_one_icmp_message_agrees_with_the_dispatcher(
     assert message == decode_icmp(octets)
 
 
-@given(st.integers(0, 255).filter(lambda number: number not in (1, 3)), st.binary())
+@given(st.integers(0, 255).filter(lambda number: number not in list(MessageType)), st.binary())
 def test_a_message_of_another_type_is_handed_over_unjudged(message_type: int, payload: bytes) -> None:
     octets = bytes((message_type,)) + payload
     message = decode_message(octets)

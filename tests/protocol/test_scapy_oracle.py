@@ -1,18 +1,19 @@
-"""scapy, another implementation, writes the same bytes and reads the same fields; it knows the fixed headers only."""
+"""scapy, another implementation, writes the same bytes and reads the same fields of the fixed headers that it knows."""
 
 from __future__ import annotations
 
 from hypothesis import given
 from scapy.layers.inet import ICMP, IP, UDP
 from scapy.layers.l2 import ARP, Ether
-from scapy.layers.mobileip import MobileIP, MobileIPRRP, MobileIPRRQ
+from scapy.layers.mobileip import MobileIP, MobileIPRRP, MobileIPRRQ, MobileIPTunnelData
 from scapy.utils import checksum as scapy_checksum
 
 from testbed.protocol.discovery import Solicitation
 from testbed.protocol.packets import ArpMessage, EthernetFrame, Ipv4Packet, UdpDatagram
 from testbed.protocol.registration import RegistrationReply, RegistrationRequest
+from testbed.protocol.tunnel_data import Keepalive, TunnelData
 
-from . import strategies
+from . import extension_strategies, strategies
 from .frames import AGENT_ADDRESS, HOME_ADDRESS
 
 
@@ -90,3 +91,24 @@ def test_scapy_writes_the_same_udp_datagram(datagram: UdpDatagram) -> None:
         theirs[UDP].chksum = 0
     octets = bytes(theirs / datagram.payload)
     assert datagram.encode(HOME_ADDRESS, AGENT_ADDRESS) == octets[20:]
+
+
+@given(extension_strategies.tunnel_data)
+def test_scapy_writes_the_same_header_of_tunnel_data(message: TunnelData) -> None:
+    theirs = MobileIP(type=4) / MobileIPTunnelData(nexthdr=message.next_header, res=message.reserved) / message.payload
+    assert message.encode() == bytes(theirs)
+
+
+@given(extension_strategies.keepalives)
+def test_scapy_reads_the_same_keepalive(keepalive: Keepalive) -> None:
+    theirs = MobileIP(keepalive.encapsulated().encode())
+    assert (theirs[IP].src, theirs[IP].dst) == (str(keepalive.source), str(keepalive.destination))
+    echo = theirs[ICMP]
+    assert (echo.type, echo.code, echo.id, echo.seq) == (
+        0 if keepalive.is_answer else 8,
+        0,
+        keepalive.identifier,
+        keepalive.sequence,
+    )
+    assert bytes(echo.payload) == keepalive.payload
+    assert scapy_checksum(bytes(echo)) == 0

@@ -48,7 +48,7 @@ def requests() -> list[RegistrationRequest]:
     flagged = [
         RegistrationRequest(flag, 65535, HOME_ADDRESS, HOME_AGENT, CARE_OF, IDENTIFICATION) for flag in RequestFlags
     ]
-    extended = plain.with_extensions((RawExtension(131, b"user@example.org"), RawExtension(200, b"abc")))
+    extended = plain.with_extensions((RawExtension(199, b"user@example.org"), RawExtension(200, b"abc")))
     return [plain, all_signed(plain), all_signed(extended), *flagged]
 
 
