@@ -26,14 +26,14 @@ from testbed.network.world import run_in_world
 MEMORY = "3G"
 # Deadlines inside stretch by this much: a virtual CPU that shares its core, and one that is emulated.
 KVM_TIME_FACTOR = 2
-EMULATION_TIME_FACTOR = 15
+EMULATION_TIME_FACTOR = 20
 
 # Drivers for emulated hardware that nobody uses here. Loading them takes a third of the boot under emulation.
 _UNUSED_DRIVERS = (
     "aesni_intel,ahci,bochs,ccp,i2c_i801,i6300esb,iTCO_wdt,kvm,kvm_amd,kvm_intel,libahci,lpc_ich,pcspkr,powernow_k8,"
     "psmouse,sg,snd_pcsp,sr_mod"
 )
-_KERNEL_ARGUMENTS = ("mitigations=off", f"module_blacklist={_UNUSED_DRIVERS}")
+_KERNEL_ARGUMENTS = ("mitigations=off", "tsc=reliable", f"module_blacklist={_UNUSED_DRIVERS}")
 _HOST_FILES = f"-virtfs local,path=/,mount_tag={guest.ROOT_TAG},readonly=on,security_model=none,multidevs=remap"
 _SIMPLE_CPU = "-cpu qemu64"  # under emulation, vector instructions cost more than they save
 
