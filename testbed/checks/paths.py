@@ -28,10 +28,11 @@ async def takes(
     since_ns: int | None = None,
     explain: Callable[[], str] | None = None,
     patience_s: float = PATIENCE_S,
-) -> CheckResult:
+) -> tuple[CheckResult, Trace | None]:
     """The latest packets of a flow take exactly the way that was promised, and no other one besides.
 
-    Where the way ends early, so do they; where it runs through a tunnel, they bear the promised addresses outside.
+    Where the way ends early, so do they; where it runs through a tunnel, they bear the promised addresses outside. The
+    trace is that of the last packet that was judged, None where there was none.
 
     :param since_ns: packets sent before this Unix time do not count; default: now.
     :param explain: asked, where the claim fails, for what else was seen, such as a filter's counter.
@@ -40,16 +41,11 @@ async def takes(
     claim = _claim(flow, way, rules)
     found = await watch(lambda: _all_took(way, _recent(scene, flow, start_ns)), claim.title, patience_s)
     if found:
-        return claim.holds(f"{len(found)} packets in a row: {found[-1].path}", found[-1].evidence())
+        return claim.holds(f"{len(found)} packets in a row: {found[-1].path}", found[-1].evidence()), found[-1]
     seen = _settled(scene, flow, start_ns)
     observed = _describe(seen, way) + (f"; {explain()}" if explain else "")
-    return claim.fails(observed, seen[-1].evidence() if seen else ())
-
-
-def latest_trace(scene: Scene, flow: Flow, since_ns: int) -> Trace | None:
-    """The trace of the last packet of a flow that had time to arrive."""
-    seen = _recent(scene, flow, since_ns)
-    return seen[-1] if seen else None
+    latest = seen[-1] if seen else None
+    return claim.fails(observed, latest.evidence() if latest else ()), latest
 
 
 def outer_headers(trace: Trace) -> tuple[str, ...]:

@@ -141,8 +141,8 @@ class Journey:
         self, flow: Flow, way: Way, rules: tuple[str, ...], since_ns: int, explain: streams.Explain = None
     ) -> None:
         """A stream takes a way; shows the reader the way that it took."""
-        await self.lab.expect(paths.takes(self.lab, flow, way, rules=rules, since_ns=since_ns, explain=explain))
-        latest = paths.latest_trace(self.lab, flow, since_ns)
+        result, latest = await paths.takes(self.lab, flow, way, rules=rules, since_ns=since_ns, explain=explain)
+        self.lab.record(result)
         if latest is not None:
             self.lab.show_path(str(flow), latest.path)
 

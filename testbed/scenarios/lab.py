@@ -161,11 +161,16 @@ class Lab:
 
     async def expect(self, check: Awaitable[CheckResult]) -> CheckResult:
         """Hold a claim and record what came of it; a claim that fails does not stop the story."""
-        step = self._current_step()
+        self._current_step()
         result = await check
+        self.record(result)
+        return result
+
+    def record(self, result: CheckResult) -> None:
+        """Add what came of a claim to the step."""
+        step = self._current_step()
         step.checks.append(result)
         self.listener.check_ended(step, result)
-        return result
 
     def show_path(self, title: str, path: TracedPath) -> None:
         """Record a way that packets took, for the reader."""

@@ -16,6 +16,7 @@ from testbed.evidence.merge import write_merged
 from testbed.reports import json_report, junit
 from testbed.reports.result import RunResult
 from testbed.scenarios.lab import Lab
+from testbed.scenarios.signals import undisturbed
 
 RUNS_FOLDER = Path("runs")
 
@@ -51,13 +52,22 @@ def recorded(run: RunResult) -> Iterator[None]:
 def write(run: RunResult, lab: Lab | None, folder: Path, clock_offset_ns: int) -> None:
     """Everything that belongs into the run's folder; the reports come last, so that they name what is there.
 
-    They are written whatever becomes of the rest: it is then that they are needed. ``clock_offset_ns`` is what the
-    system clock was ahead of the monotonic one.
+    They are written whatever becomes of the rest: it is then that they are needed. Ctrl-C ends the merging of packets,
+    which may take a while, and nothing else. ``clock_offset_ns`` is what the system clock was ahead of the monotonic
+    one.
     """
     try:
         if lab is not None:
             with recorded(run):
                 _write_packets(run, lab, folder)
+    finally:
+        with undisturbed():
+            _write_reports(run, lab, folder, clock_offset_ns)
+
+
+def _write_reports(run: RunResult, lab: Lab | None, folder: Path, clock_offset_ns: int) -> None:
+    try:
+        if lab is not None:
             with recorded(run):
                 _write_events(run, lab, folder / "events.jsonl", clock_offset_ns)
     finally:

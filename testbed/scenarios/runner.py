@@ -7,12 +7,13 @@ happens in between is the scenario's; what it may do to the lab is ``lab.py``; w
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import platform
 import threading
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from testbed.scenarios.lab import Lab
 from testbed.scenarios.machine import check_machine, choose_driver
 from testbed.scenarios.options import render
 from testbed.scenarios.run_folder import new_folder, recorded, write
-from testbed.scenarios.signals import ended_by_signals, undisturbed
+from testbed.scenarios.signals import ended_by_signals
 from testbed.topologies.lab import build_lab
 from testbed.topologies.plan import TopologyPlan
 
@@ -70,13 +71,13 @@ def run_scenario(
     # scapy takes its time to import, and checks need it: let that pass while the lab is built.
     threading.Thread(target=import_module, args=("testbed.evidence.mobile_ip_reader",), daemon=True).start()
     lab: Lab | None = None
-    try:
-        # Recorded twice: the story's own error comes first, and one of taking the lab down is not lost either.
-        with ended_by_signals(), recorded(run), ExitStack() as undo, recorded(run):
-            lab = _open_lab(undo, plan, run, folder, listener, driver, agent_programs)
-            asyncio.run(_tell(scenario, lab, options))
-    finally:
-        with undisturbed():
+    with _without_collector(), ended_by_signals():
+        try:
+            # Recorded twice: the story's own error comes first, and one of taking the lab down is not lost either.
+            with recorded(run), ExitStack() as undo, recorded(run):
+                lab = _open_lab(undo, plan, run, folder, listener, driver, agent_programs)
+                asyncio.run(_tell(scenario, lab, options))
+        finally:
             run.ended_ns = time.time_ns()
             _judge_clock(run, clock_offset_ns)
             write(run, lab, folder, clock_offset_ns)
@@ -112,6 +113,19 @@ def _open_lab(
 async def _tell(scenario: Scenario, lab: Lab, options: Any) -> None:
     await scenario.story(lab, options)
     lab.refresh()
+
+
+@contextmanager
+def _without_collector() -> Iterator[None]:
+    """No search for garbage in cycles: packets only become more during a run, and searching them all takes as long as
+    reading them."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def _clock_offset_ns() -> int:

@@ -7,7 +7,10 @@ from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from typing import Any
 
 from testbed.errors import OptionError
-from testbed.topologies.plan import EVERYWHERE, TopologyPlan
+from testbed.topologies.plan import TopologyPlan
+
+# This network, loopback, link-local, and multicast with what lies above it (RFC 6890).
+_NOT_FOR_HOSTS = tuple(map(IPv4Network, ("0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/3")))
 
 
 def renumber_home(plan: TopologyPlan, prefix: IPv4Network) -> TopologyPlan:
@@ -21,9 +24,10 @@ def renumber_home(plan: TopologyPlan, prefix: IPv4Network) -> TopologyPlan:
     highest = max(int(address.ip) - int(old.network_address) for address in _addresses_in(plan, old))
     if highest >= prefix.num_addresses - 1:
         raise OptionError(f"home prefix {prefix} is too small: the home network's hosts need {highest + 2} addresses")
-    if prefix.is_multicast or prefix.is_loopback or prefix.is_link_local or prefix.is_unspecified:
-        raise OptionError(f"home prefix {prefix} cannot be given to hosts")
-    for network in sorted({interface.network for interface in _all_interfaces(plan)}):
+    for unusable in _NOT_FOR_HOSTS:
+        if prefix.overlaps(unusable):
+            raise OptionError(f"home prefix {prefix} cannot be given to hosts: {unusable} is set apart")
+    for network in sorted(_networks(plan)):
         if not network.subnet_of(old) and network.overlaps(prefix):
             raise OptionError(f"home prefix {prefix} overlaps {network}, which topology {plan.name} uses elsewhere")
     moved: TopologyPlan = _moved(plan, old, prefix)
@@ -32,6 +36,11 @@ def renumber_home(plan: TopologyPlan, prefix: IPv4Network) -> TopologyPlan:
 
 def _all_interfaces(plan: TopologyPlan) -> list[IPv4Interface]:
     return [interface.address for node in plan.nodes for interface in node.interfaces]
+
+
+def _networks(plan: TopologyPlan) -> set[IPv4Network]:
+    """Those of all links, and those that visited networks stand for: to their filters, all of these is inside."""
+    return {interface.network for interface in _all_interfaces(plan)} | {network.prefix for network in plan.visited}
 
 
 def _addresses_in(plan: TopologyPlan, prefix: IPv4Network) -> list[IPv4Interface]:
@@ -45,7 +54,7 @@ def _moved(value: Any, old: IPv4Network, new: IPv4Network) -> Any:
     if isinstance(value, IPv4Address):
         return new.network_address + (int(value) - int(old.network_address)) if value in old else value
     if isinstance(value, IPv4Network):
-        return new if value == old and value != EVERYWHERE else value
+        return new if value == old else value
     if isinstance(value, tuple):
         return tuple(_moved(item, old, new) for item in value)
     if is_dataclass(value) and not isinstance(value, type):

@@ -14,7 +14,8 @@ def walk(plan: TopologyPlan, start: str, end: str, *, mobile_lan: str) -> tuple[
     :raises ScenarioError: a node does not exist, or there is no way.
     """
     neighbours = _neighbours(plan, mobile_lan)
-    plan.node(start), plan.node(end)  # say which name is wrong
+    for name in (start, end):
+        plan.node(name)  # says which name is wrong
     ways: deque[tuple[str, ...]] = deque([(start,)])
     seen = {start}
     while ways:

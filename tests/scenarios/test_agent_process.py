@@ -101,4 +101,39 @@ def _pid(agent: AgentProcess) -> int:
 
 
 def _state(agent: AgentProcess) -> str:
-    return Path(f"/proc/{_pid(agent)}/stat").read_text().rpartition(")")[2].split()[0]
+    return _state_of(_pid(agent))
+
+
+def _state_of(pid: int) -> str:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
+def test_a_program_that_is_not_there_is_named(folder: Path) -> None:
+    class Shell:
+        def popen(self, argv: list[str], **options: Any) -> subprocess.Popen[Any]:
+            return subprocess.Popen(argv, **options)
+
+    agent = AgentProcess("fa", "foreign", Shell(), {}, folder, program=("/nowhere/agent",))
+    with pytest.raises(AgentDied, match="could not be started: /nowhere/agent: No such file"):
+        agent.start()
+
+
+def test_words_that_are_no_events_keep_no_agent_from_being_ready(folder: Path) -> None:
+    agent = _agent('print("{hello\\n[1]")\n' + _PROGRAM, folder)
+    agent.start()
+    asyncio.run(agent.ready())
+    assert agent.stop() == 0
+
+
+def test_a_pause_silences_what_the_program_has_started_too(folder: Path) -> None:
+    agent = _agent(
+        f"import subprocess, sys\nsubprocess.run([sys.executable, '-c', {_PROGRAM!r}, *sys.argv[1:]])", folder
+    )
+    agent.start()
+    asyncio.run(agent.ready())
+    (child,) = Path(f"/proc/{_pid(agent)}/task/{_pid(agent)}/children").read_text().split()
+    agent.pause()
+    wait_until(lambda: _state_of(int(child)) == "T", what="the child to be stopped", timeout_s=5)
+    os.kill(int(child), 15)
+    agent.resume()
+    agent.stop()

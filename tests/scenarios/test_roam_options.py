@@ -23,7 +23,10 @@ def test_the_home_network_moves_to_another_prefix_with_its_hosts_in_place() -> N
     [
         ("192.0.2.0/28", "too small"),
         ("203.0.113.0/24", "overlaps 203.0.113.0/26"),
+        ("198.51.100.96/27", "overlaps 198.51.100.0/25"),  # on no link, but inside for visited-a's filter
         ("224.0.0.0/24", "cannot be given to hosts"),
+        ("126.0.0.0/7", "cannot be given to hosts: 127.0.0.0/8 is set apart"),
+        ("0.0.0.0/8", "cannot be given to hosts"),
     ],
 )
 def test_a_home_prefix_that_cannot_be_is_refused(prefix: str, complaint: str) -> None:
