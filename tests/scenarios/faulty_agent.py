@@ -13,6 +13,7 @@ from typing import Any
 from testbed.agents import __main__ as agent
 from testbed.agents import actions, admission, kernel_foreign, kernel_home, kernel_mobile, presence
 from testbed.network import rtnetlink
+from testbed.protocol.identification import IdentificationVerdict, TimestampReplayProtection
 
 
 def no_tunnel() -> None:
@@ -36,6 +37,22 @@ def no_proxy_arp() -> None:
 def no_authentication() -> None:
     """The home agent believes every authenticator."""
     admission.verify = lambda *_arguments, **_options: None  # type: ignore[attr-defined]
+
+
+def believes_replays() -> None:
+    """The home agent takes every identification for a new one."""
+    TimestampReplayProtection.check = lambda *_arguments: IdentificationVerdict.OK  # type: ignore[method-assign]
+
+
+def keeps_tunnels() -> None:
+    """The home agent never takes a tunnel down while it has a binding."""
+    apply = kernel_home.HomeKernel.apply
+
+    def keeping(self: Any, action: Any) -> None:
+        if not isinstance(action, actions.ReleaseTunnel):
+            apply(self, action)
+
+    kernel_home.HomeKernel.apply = keeping  # type: ignore[method-assign]
 
 
 def keeps_arp() -> None:
@@ -64,6 +81,8 @@ FAULTS: dict[str, Callable[[], None]] = {
     "no-tunnel": no_tunnel,
     "no-proxy-arp": no_proxy_arp,
     "no-authentication": no_authentication,
+    "believes-replays": believes_replays,
+    "keeps-tunnels": keeps_tunnels,
     "keeps-arp": keeps_arp,
     "announces-another": announces_another,
     "no-reverse-tunnel": no_reverse_tunnel,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -43,7 +44,16 @@ def complaints(run: RunResult) -> str:
     return "\n".join([run.error or "", *(f"{c.name}: expected {c.expected}; observed {c.observed}" for c in failed)])
 
 
-@pytest.mark.parametrize("settings", [(), ("ingress=off",), ("ingress=strict",), ("reverse_tunnel=direct",)])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        (),
+        ("ingress=off",),
+        ("ingress=strict",),
+        ("reverse_tunnel=direct",),
+        ("movement_detection=lazy", "advertisement_interval=0.2", "lifetime=5"),
+    ],
+)
 def test_every_promise_holds(tmp_path: Path, settings: tuple[str, ...]) -> None:
     run = roam(tmp_path, *settings)
     assert run.verdict is Verdict.PASS, complaints(run)
@@ -87,6 +97,33 @@ def test_a_home_agent_that_checks_no_authentication_is_found_out(tmp_path: Path)
     run = roam(tmp_path, "ingress=off", faults={"home": "no-authentication"})
     assert "forged-registration" in failures(run)
     assert "the binding changed" in failures(run)["forged-registration"].observed
+
+
+def test_a_home_agent_that_believes_replays_is_found_out(tmp_path: Path) -> None:
+    run = roam(tmp_path, "ingress=off", faults={"home": "believes-replays"})
+    assert "the binding changed" in failures(run)["replayed-registration"].observed
+
+
+def test_a_home_agent_that_keeps_its_old_tunnel_is_found_out(tmp_path: Path) -> None:
+    run = roam(tmp_path, "ingress=off", faults={"home": "keeps-tunnels"})
+    assert failures(run)["binding"].observed == "2 tunnels (tun-1, tun-2)"
+
+
+def test_a_run_that_is_told_to_end_leaves_a_whole_report_of_what_it_found(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    command = [sys.executable, "-m", "testbed", "run", "roam", "--out", str(folder)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.startswith("step 2: "):
+                process.terminate()
+        assert process.wait() == 130
+    report = json.loads((folder / "report.json").read_text())
+    assert (report["verdict"], report["interrupted"], report["error"]) == ("error", True, "interrupted")
+    assert [step["verdict"] for step in report["steps"]] == ["pass", "error"]
+    assert report["steps"][1]["error"] == "interrupted"
+    for name in report["artifacts"].values():
+        assert (folder / name).exists(), name
 
 
 def test_a_mobile_node_that_keeps_arp_on_is_found_out(tmp_path: Path) -> None:

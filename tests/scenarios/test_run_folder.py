@@ -33,7 +33,7 @@ def lab_of(
     """As much of a lab as is asked for at the end: packets, captures' statistics and one agent's words."""
     packets = PacketLog()
     packets.refresh = refresh  # type: ignore[method-assign, assignment]
-    agent = AgentProcess("fa-a", "foreign", SimpleNamespace(popen=None), {}, folder)  # type: ignore[arg-type]
+    agent = AgentProcess("fa-a", "foreign", SimpleNamespace(popen=None), {}, folder)
     agent.events_path.write_text(told)
     agent.log_path.touch()
     statistics = [CaptureStatistics("mn", "eth0", 10, 10, 2, broken)]
@@ -71,9 +71,7 @@ def test_captures_that_cannot_be_merged_cost_neither_reports_nor_events(run: Run
     assert [event["event"] for event in events(run)] == ["step", "check"]
 
 
-def test_what_the_merging_of_packets_costs_is_told_before_the_error_of_the_story(
-    run: RunResult, tmp_path: Path
-) -> None:
+def test_the_story_s_own_error_is_not_lost_to_a_later_one(run: RunResult, tmp_path: Path) -> None:
     def damaged() -> None:
         raise LabError("mn.eth0.pcap is damaged")
 
