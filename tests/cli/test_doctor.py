@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import sys
 from dataclasses import dataclass
-from types import ModuleType
 
 import pytest
 
+from testbed.network import capabilities
 from tests.cli.conftest import Command
 
 
@@ -33,9 +32,7 @@ NFT = FakeCapability("nft", False, True, "1.0.6")
 def machine(monkeypatch: pytest.MonkeyPatch) -> list[FakeCapability]:
     """What the machine can do; a test fills it in."""
     found: list[FakeCapability] = []
-    module = ModuleType("testbed.network.capabilities")
-    module.__dict__["probe"] = lambda: list(found)
-    monkeypatch.setitem(sys.modules, module.__name__, module)
+    monkeypatch.setattr(capabilities, "probe", lambda: list(found))
     return found
 
 
