@@ -12,6 +12,7 @@ named after the neighbour. Between core and its neighbours no packet can go from
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import select
 import socket
@@ -75,18 +76,24 @@ class Line:
 
     def __init__(self) -> None:
         self._nodes = {name: _anonymous_namespace(name) for name in ("cn", "ha", "core", "fa", "mn")}
-        for left, right, network in (("cn", "ha", "10.1.0"), ("mn", "fa", "10.2.0")):
-            self._join(left, f"{network}.2/24", right, f"{network}.1/24")
-        self._join("core", "172.16.0.1/24", "ha", "172.16.0.2/24")
-        self._join("core", "172.16.1.1/24", "fa", "172.16.1.2/24")
-        for name, gateway in (("cn", "10.1.0.1"), ("mn", "10.2.0.1"), ("ha", "172.16.0.1"), ("fa", "172.16.1.1")):
-            self.sh(name, f"ip route add default via {gateway}")
+        # One ip(8) a node: under emulation a fork of the test's process takes a good part of a second.
+        core, cn, mn = (self._ends_of_cables(node) for node in ("core", "cn", "mn"))
+        self._ip("core", [*core, *configured("ha", "172.16.0.1"), *configured("fa", "172.16.1.1")])
+        self._ip("cn", [*cn, *configured("ha", "10.1.0.2"), "route add default via 10.1.0.1"])
+        self._ip("mn", [*mn, *configured("fa", "10.2.0.2"), "route add default via 10.2.0.1"])
+        for node, host, inner, outer in (("ha", "cn", "10.1.0.1", "172.16.0"), ("fa", "mn", "10.2.0.1", "172.16.1")):
+            routed = [*configured("core", f"{outer}.2"), f"route add default via {outer}.1"]
+            self._ip(node, [*configured(host, inner), *routed])
 
-    def _join(self, left: str, left_address: str, right: str, right_address: str) -> None:
-        theirs = f"/proc/{os.getpid()}/fd/{self[right].fd}"
-        self.sh(left, f"ip link add {right} type veth peer name {left} netns {theirs}")
-        for node, device, address in ((left, right, left_address), (right, left, right_address)):
-            self.sh(node, f"ip addr add {address} dev {device} && ip link set {device} up")
+    def _ends_of_cables(self, node: str) -> list[str]:
+        cables = {"core": ("ha", "fa"), "cn": ("ha",), "mn": ("fa",)}
+        there = "type veth peer name {} netns /proc/{}/fd/{}"
+        return [f"link add {other} {there.format(node, os.getpid(), self[other].fd)}" for other in cables[node]]
+
+    def _ip(self, node: str, commands: list[str]) -> None:
+        with self[node].entered():
+            batch = "\n".join(["link set lo up", *commands])
+            subprocess.run(["ip", "-batch", "-"], input=batch, text=True, check=True)
 
     def __getitem__(self, name: str) -> Namespace:
         return self._nodes[name]
@@ -106,10 +113,15 @@ class Line:
 
     def send(self, node: str, packet: bytes, device: str) -> None:
         """Put an IPv4 packet on the link behind ``device``, addressed to the neighbour's MAC."""
-        mac = self.sh(device, f"ip -br link show dev {node}").split()[2]  # devices are named after neighbours
         with self[node].socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as sender:
             sender.bind((device, 0))
-            sender.send(bytes.fromhex(mac.replace(":", "")) + bytes.fromhex("020000000099") + b"\x08\x00" + packet)
+            sender.send(self.mac(device, node) + bytes.fromhex("020000000099") + b"\x08\x00" + packet)
+
+    def mac(self, node: str, device: str) -> bytes:
+        """The hardware address of a node's device."""
+        siocgifhwaddr = 0x8927
+        with self[node].socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+            return fcntl.ioctl(any_socket, siocgifhwaddr, device.encode().ljust(40, b"\0"))[18:24]
 
     def udp_socket(self, node: str) -> socket.socket:
         """A UDP socket of a node whose packets do not carry DF."""
@@ -163,6 +175,11 @@ class Sniffer:
         return frame[14:]
 
 
+def configured(device: str, address: str) -> list[str]:
+    """The commands that give a device an address and switch it on."""
+    return [f"addr add {address}/24 dev {device}", f"link set {device} up"]
+
+
 def is_tunnelled(packet: bytes) -> bool:
     return packet[9] == 4
 
@@ -191,7 +208,6 @@ def _anonymous_namespace(name: str) -> Namespace:
         if os.path.exists("/proc/sys/net/ipv6"):
             settings["net/ipv6/conf/default/disable_ipv6"] = 1
         made.write_sysctls(settings)
-        subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
         return made
     finally:
         syscalls.setns(home, syscalls.CLONE_NEWNET)

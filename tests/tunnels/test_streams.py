@@ -98,13 +98,12 @@ def send_superpacket(line: Line, length: int) -> None:
     payload = b"superpacket".ljust(length - 40, b"x")
     tcp = struct.pack("!HHIIBBHHH", 5001, 5000, 1, 1, 0x50, 0x10, 512, 0, 0) + payload
     packet = ipv4(CN, MN, tcp, protocol=6, fragment=0x4000)
-    mac = line.sh("ha", "ip -br link show dev cn").split()[2]
     with line["cn"].socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as sender:
         sender.setsockopt(263, packet_vnet_hdr, 1)  # SOL_PACKET
         sender.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
         sender.bind(("ha", 0))
         offload = struct.pack("=BBHHHH", needs_checksum, tcpv4, 14 + 40, SEGMENT, 14 + 20, 16)
-        sender.send(offload + bytes.fromhex(mac.replace(":", "")) + bytes(6) + b"\x08\x00" + packet)
+        sender.send(offload + line.mac("ha", "cn") + bytes(6) + b"\x08\x00" + packet)
 
 
 @pytest.mark.parametrize("offloads", ["on", "off"])
