@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from types import FrameType
 from typing import Any
 
 _ENDING_SIGNALS = (signal.SIGTERM, signal.SIGHUP)
@@ -14,8 +15,12 @@ _ENDING_SIGNALS = (signal.SIGTERM, signal.SIGHUP)
 def ended_by_signals() -> Iterator[None]:
     """What would end the process at once ends the run instead, as Ctrl-C does: with a report."""
 
-    def interrupt(_number: int, _frame: object) -> None:
-        signal.raise_signal(signal.SIGINT)
+    def interrupt(_number: int, frame: FrameType | None) -> None:
+        as_ctrl_c = signal.getsignal(signal.SIGINT)  # asyncio's own, while it runs
+        if callable(as_ctrl_c):
+            as_ctrl_c(signal.SIGINT, frame)
+        else:  # a shell's background job ignores SIGINT, and shall end on SIGTERM all the same
+            raise KeyboardInterrupt
 
     with _handled(dict.fromkeys(_ENDING_SIGNALS, interrupt)):
         yield

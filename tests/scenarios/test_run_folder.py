@@ -147,6 +147,17 @@ def test_signals_end_a_run_as_ctrl_c_does_and_come_too_late_for_its_reports(numb
     assert signal.getsignal(number) is before
 
 
+def test_a_job_in_the_background_to_which_ctrl_c_means_nothing_can_be_told_to_end() -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with ended_by_signals():
+            signal.raise_signal(signal.SIGINT)
+            with pytest.raises(KeyboardInterrupt):
+                signal.raise_signal(signal.SIGTERM)
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def test_what_the_caller_ignores_stays_ignored() -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
