@@ -57,6 +57,7 @@ __all__ = [
 ]
 
 _IFF_UP, _IFF_NOARP = 0x1, 0x80
+_RTM_F_CLONED = 0x200
 _IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MTU, _IFLA_MASTER = 1, 3, 4, 10
 _IFLA_LINKINFO, _IFLA_STATS64, _IFLA_CARRIER = 18, 23, 33
 _IFLA_INFO_KIND = 1
@@ -102,7 +103,7 @@ def take_snapshot(place: Place) -> KernelSnapshot:
             time_ns,
             links,
             tuple(_address(entry, names) for entry in netlink.dump(RTM_GETADDR, AF_INET)),
-            tuple(_route(entry, names) for entry in netlink.dump(RTM_GETROUTE, AF_INET)),
+            tuple(_route(entry, names) for entry in netlink.dump(RTM_GETROUTE, AF_INET) if not _is_cached(entry)),
             tuple(_rule(entry) for entry in netlink.dump(RTM_GETRULE, AF_INET)),
             tuple(_neighbour(entry, names) for entry in netlink.dump(RTM_GETNEIGH, AF_INET)),
             tuple(_proxy(entry, names) for entry in netlink.dump(RTM_GETNEIGH, AF_INET, 0, 0, _NTF_PROXY)),
@@ -174,6 +175,12 @@ def _address(entry: Entry, names: dict[int, str]) -> Address:
     # On point-to-point links IFA_ADDRESS is the peer's; where both are there, IFA_LOCAL is ours.
     address = found.get(_IFA_LOCAL) or found[_IFA_ADDRESS]
     return Address(names.get(index, f"#{index}"), IPv4Interface((address, prefix_length)))
+
+
+def _is_cached(entry: Entry) -> bool:
+    """What the kernel learned of one destination (a path MTU) is told as if it were a route; nobody has made it."""
+    (*_, flags), _ = entry
+    return bool(flags & _RTM_F_CLONED)
 
 
 def _route(entry: Entry, names: dict[int, str]) -> Route:
