@@ -55,7 +55,8 @@ class Journey:
         assert self.stream.backward is not None, "a stream both ways has a way back"
         self.down, self.up = self.stream.forward, self.stream.backward
         client, server = Endpoint(cn, self.correspondent.address, 0), Endpoint(mn, self.mobile.address, TCP_PORT)
-        self.tcp = TcpConnection(client, server, folder)
+        # Slower with the stream, so that one option says how much a slow machine has to capture.
+        self.tcp = TcpConnection(client, server, folder, rate_hz=options.stream_rate / 5)
 
     async def set_up(self) -> None:
         """Start the agents, then the traffic that goes on to the end."""
