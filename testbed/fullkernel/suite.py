@@ -18,8 +18,6 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 RESULTS = CHECKOUT / "build" / "full-kernel"
 STAGE = "a distribution's kernel in a virtual machine"
 DEADLINE_S = 1500.0
-# Packets a second that an emulated processor can forward and capture on twenty interfaces, with room to spare.
-EMULATED_RATE = 10
 
 # Paths and a name filter for pytest: the filters, and the netdev driver's tests but for the many variants of two.
 TESTS = ("tests/tunnels", "tests/network/test_ingress.py")
@@ -37,8 +35,6 @@ def run() -> int:
     print(f"booting {booted}; deadlines are {booted.time_factor} times as long", flush=True)
     world = [sys.executable, "-m", "testbed.network.world"]
     roam = [sys.executable, "-m", "testbed", "run", "roam", "--tunnel", "netdev", "--out", str(RESULTS / "roam")]
-    if not booted.kvm:
-        roam += ["--set", f"stream_rate={EMULATED_RATE}"]
     roam += [word for setting in SETTINGS for word in ("--set", setting)]
     order = machine.Order(
         [["uname", "-a"], roam, [*world, *pytest]],
