@@ -33,6 +33,8 @@ FROM_HA = TunnelEndpoints(HA, FA)
 FROM_FA = TunnelEndpoints(FA, HA)
 
 ETH_P_ALL = 3
+ARPHRD_ETHER = 1
+_ARPHRD_ETHER = 1
 PATIENCE_S = 5.0
 _IP_MTU_DISCOVER, _NEVER = 10, 0
 
@@ -167,12 +169,13 @@ class Sniffer:
         return self.seen
 
     def _read(self) -> bytes | None:
-        frame, (_device, protocol, *_rest) = self._socket.recvfrom(1 << 17)
+        frame, (_device, protocol, _direction, hardware, _address) = self._socket.recvfrom(1 << 17)
         self.frames.append(frame)
         if protocol != 0x0800:
             return None
-        self.seen.append(frame[14:])
-        return frame[14:]
+        # The kernel's own tunnel devices have no link header.
+        self.seen.append(frame[14:] if hardware == _ARPHRD_ETHER else frame)
+        return self.seen[-1]
 
 
 def configured(device: str, address: str) -> list[str]:

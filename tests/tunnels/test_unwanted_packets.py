@@ -168,7 +168,8 @@ def test_fragments_of_outer_packets_are_never_answered(ends: Ends) -> None:
         assert ends.fa.counters(ends.from_fa).drops == {"outer fragment": 2}
         assert arrived == []
     else:
-        assert [packet[20:] for packet in arrived] == [FROM_CN[20:]]
+        # mn, where nobody listens on that port, may have answered by now
+        assert [packet[20:] for packet in arrived if packet[12:16] == CN.packed] == [FROM_CN[20:]]
 
 
 def test_strict_reverse_path_filtering_on_the_device_checks_inner_sources(ends: Ends) -> None:
