@@ -248,6 +248,8 @@ class MobileNode:
         target = target_at(self._agent, self.settings)
         if self.settings.reverse_tunnel and not target.reverse_tunnel:
             actions.append(Report("reverse_tunnel_unavailable", {"agent": target.agent.address}))
+        if self.registration is not None and self.registration.target != target:
+            self.registration = None  # from now on the home agent may have given it up for this one, reply or not
         self._client.begin(now_s, target)
         return actions + self._ask(now_s)
 

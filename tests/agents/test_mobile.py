@@ -650,3 +650,14 @@ def test_at_home_changed_wishes_are_kept_for_later() -> None:
     assert mobile.at(1.0, SettingsChanged(replace(MOBILE, reverse_tunnel=True))) == []
     mobile.at(2.0, LinkUp())
     assert request_in(mobile.at(2.0, foreign_advertisement("a"))).flags == RequestFlags.REVERSE_TUNNEL
+
+
+def test_back_where_it_was_registered_after_asking_elsewhere_it_registers_again_reply_or_not() -> None:
+    mobile = registered_at_a()
+    mobile.at(2.0, LinkDown())
+    mobile.at(2.0, LinkUp())
+    assert request_in(mobile.at(2.0, foreign_advertisement("b"))).care_of_address == CARE_OF_B
+    mobile.at(2.1, LinkDown())  # before the reply: the home agent may have moved the binding by now
+    mobile.at(2.1, LinkUp())
+    assert request_in(mobile.at(2.1, foreign_advertisement("a"))).care_of_address == CARE_OF_A
+    assert mobile.node.state is State.REGISTERING
