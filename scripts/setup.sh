@@ -47,7 +47,7 @@ packages_of() {
             # Debian takes ensurepip out of the standard library; other Pythons have it.
             "$PYTHON" -c 'import ensurepip, venv' 2>/dev/null || printf '%s\n' "$(venv_package)"
             ;;
-        test) printf '%s\n' clang llvm libbpf-dev ;;
+        test) printf '%s\n' clang llvm libbpf-dev procps ;;
         vm)
             [[ $(uname -m) == x86_64 ]] || die "the virtual machine is an x86-64 one, and this machine is $(uname -m)"
             printf '%s\n' qemu-system-x86 busybox-static udev

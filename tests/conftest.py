@@ -8,7 +8,8 @@ A test that needs something of the machine says so, and is skipped with that rea
     def test_…(needs):
         needs("netem")
 
-The names are those that ``testbed doctor`` prints, and ``root``. Tests marked ``kernel`` run a second time on a
+The names are those that ``testbed doctor`` prints, ``root``, and ``open checkout`` (for tests that start us as somebody
+else). Tests marked ``kernel`` run a second time on a
 distribution's kernel inside a virtual machine (``make test-vm``). A skip that does not say why is a failure. Where
 TESTBED_STAGE names the stage, the closing summary tells which features its kernel had.
 """
@@ -18,7 +19,9 @@ from __future__ import annotations
 import functools
 import os
 import platform
+import stat
 from collections.abc import Callable, Generator
+from pathlib import Path
 from typing import TypeVar
 
 import pytest
@@ -34,8 +37,17 @@ def _features() -> dict[str, tuple[bool, str]]:
     from testbed.network import capabilities
 
     root = os.geteuid() == 0
+    checkout = Path(__file__).resolve().parents[1]
+    closed = [str(folder) for folder in (checkout, *checkout.parents) if not folder.stat().st_mode & stat.S_IXOTH]
     probed = {one.name: (one.available, one.detail) for one in capabilities.probe()}
-    return {"root": (root, "" if root else "the tests run as an ordinary user"), **probed}
+    return {
+        "root": (root, "" if root else "the tests run as an ordinary user"),
+        "open checkout": (
+            not closed,
+            f"other users may not enter {closed[-1]}" if closed else "all users may enter it",
+        ),
+        **probed,
+    }
 
 
 def _require(*names: str) -> None:

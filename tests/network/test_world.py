@@ -190,6 +190,7 @@ def test_two_worlds_at_once_do_not_see_each_other() -> None:
 
 
 @needs_root
+@pytest.mark.needs("user namespaces", "open checkout")
 def test_an_ordinary_user_gets_a_world_by_a_user_namespace() -> None:
     script = (
         "id -u; ip link add a-bridge type bridge; ls /sys/class/net; ip netns add n; cat /proc/sys/net/ipv4/ip_forward"
@@ -199,6 +200,7 @@ def test_an_ordinary_user_gets_a_world_by_a_user_namespace() -> None:
 
 
 @needs_root
+@pytest.mark.needs("user namespaces", "open checkout")
 def test_root_without_capabilities_gets_a_world_or_a_remedy() -> None:
     """As in a container: without CAP_SYS_ADMIN by a user namespace, without any capability not at all."""
     without_admin = ["setpriv", "--bounding-set=-sys_admin", "--inh-caps=-all"]

@@ -141,6 +141,7 @@ def test_killing_any_process_of_the_chain_ends_all(tmp_path: Path, generation: i
         run.expect_gone()
 
 
+@pytest.mark.needs("user namespaces", "open checkout")
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 @in_world
 def test_a_killed_run_of_an_ordinary_user_leaves_nothing_either(tmp_path: Path) -> None:

@@ -70,7 +70,8 @@ def test_colours_are_used_on_a_terminal_and_left_out_where_no_color_is_set(monke
     assert "\x1b[32m" not in _live(sample_run(), 80, colour=True)
 
 
-def test_the_cursor_is_given_back_when_the_run_ends_with_an_exception() -> None:
+def test_the_cursor_is_given_back_when_the_run_ends_with_an_exception(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")  # a dumb one has no cursor to hide
     written = io.StringIO()
     with contextlib.suppress(KeyboardInterrupt), LiveConsole(Console(file=written, force_terminal=True)) as live:
         live.run_started(sample_run())
